@@ -1,0 +1,36 @@
+//! What names a dialog (RFC 3261 section 12): Call-ID, our tag, their tag.
+
+use crate::message::{NameAddr, Request, Response};
+
+/// Names a dialog at our side.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct DialogId {
+    pub(crate) call_id: String,
+    pub(crate) local_tag: String,
+    /// Empty for a peer of RFC 2543 that sends none.
+    pub(crate) remote_tag: String,
+}
+
+impl DialogId {
+    /// The dialog that a request claims to be in; `None` when its To has no tag.
+    pub(crate) fn of_request(request: &Request) -> Option<Self> {
+        Some(Self {
+            call_id: request.headers.call_id()?.to_owned(),
+            local_tag: request.headers.to()?.tag()?.to_owned(),
+            remote_tag: tag(request.headers.from()),
+        })
+    }
+
+    /// The dialog that a response to our request is in.
+    pub(crate) fn of_response(response: &Response) -> Option<Self> {
+        Some(Self {
+            call_id: response.headers.call_id()?.to_owned(),
+            local_tag: response.headers.from()?.tag()?.to_owned(),
+            remote_tag: tag(response.headers.to()),
+        })
+    }
+}
+
+fn tag(of: Option<NameAddr>) -> String {
+    of.and_then(|name_addr| name_addr.tag().map(str::to_owned)).unwrap_or_default()
+}

@@ -1,0 +1,28 @@
+//! The dialog as the UAS of its INVITE sees it (RFC 3261 12.1.1).
+
+use super::{Dialog, id::DialogId};
+use crate::message::Request;
+use crate::transport::Flow;
+
+impl Dialog {
+    /// From an INVITE and our tag. `None` without a usable Contact: there would be nowhere to send a BYE.
+    pub(crate) fn uas(invite: &Request, local_tag: &str, peer: Flow) -> Option<Self> {
+        let from = invite.headers.from()?;
+        let to = invite.headers.to()?;
+        let id = DialogId {
+            call_id: invite.headers.call_id()?.to_owned(),
+            local_tag: local_tag.to_owned(),
+            remote_tag: from.tag().unwrap_or_default().to_owned(),
+        };
+        Some(Self {
+            id,
+            local: to.with_tag(local_tag),
+            remote: from,
+            local_cseq: 0,
+            remote_cseq: Some(invite.headers.cseq()?.number),
+            target: invite.headers.contact()?.uri,
+            routes: invite.headers.routes("Record-Route"),
+            peer,
+        })
+    }
+}

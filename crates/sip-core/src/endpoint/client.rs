@@ -1,0 +1,158 @@
+//! Running the client transactions: each input to a machine is followed by what it wants done, its new alarm, and its
+//! removal when it has terminated.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::alarms::Owner;
+use super::{Endpoint, LegId, Origin, Rejection};
+use crate::message::Response;
+use crate::transaction::client_invite::{self, ClientInvite};
+use crate::transaction::client_non_invite::{self, ClientNonInvite};
+use crate::transaction::key::ClientKey;
+use crate::transaction::{ClientOutput, TransactionId};
+use crate::transport::Flow;
+
+#[derive(Debug)]
+pub(super) struct ClientTransaction {
+    pub(super) flow: Flow,
+    pub(super) work: Work,
+}
+
+/// What a client transaction is for.
+#[derive(Debug)]
+pub(super) enum Work {
+    Invite {
+        machine: Box<ClientInvite>,
+        leg: LegId,
+        /// The ACKs that were sent for 2xx, by To tag: a retransmitted 2xx gets its ACK again.
+        acks: Vec<SentAck>,
+    },
+    Bye {
+        machine: ClientNonInvite,
+        /// The leg that ends with it; none for the BYE to a second answer.
+        leg: Option<LegId>,
+    },
+    Cancel {
+        machine: ClientNonInvite,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct SentAck {
+    pub(super) tag: String,
+    pub(super) flow: Flow,
+    pub(super) bytes: Bytes,
+}
+
+enum Input {
+    Response(Box<Response>),
+    TransportError,
+    Timer,
+}
+
+impl ClientTransaction {
+    fn handle(&mut self, now: Instant, input: Input) {
+        match &mut self.work {
+            Work::Invite { machine, .. } => machine.handle(
+                now,
+                match input {
+                    Input::Response(response) => client_invite::Input::Response(response),
+                    Input::TransportError => client_invite::Input::TransportError,
+                    Input::Timer => client_invite::Input::Timer,
+                },
+            ),
+            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.handle(
+                now,
+                match input {
+                    Input::Response(response) => client_non_invite::Input::Response(response),
+                    Input::TransportError => client_non_invite::Input::TransportError,
+                    Input::Timer => client_non_invite::Input::Timer,
+                },
+            ),
+        }
+    }
+
+    fn poll(&mut self) -> Option<ClientOutput> {
+        match &mut self.work {
+            Work::Invite { machine, .. } => machine.poll(),
+            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.poll(),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.work {
+            Work::Invite { machine, .. } => machine.deadline(),
+            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.deadline(),
+        }
+    }
+
+    fn is_terminated(&self) -> bool {
+        match &self.work {
+            Work::Invite { machine, .. } => machine.is_terminated(),
+            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.is_terminated(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Begins the client transaction of a request that already has its Via.
+    pub(super) fn open_client(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        flow: Flow,
+        work: Work,
+    ) -> TransactionId {
+        let id = self.new_transaction();
+        self.clients.insert(id, key, ClientTransaction { flow, work });
+        self.drain_client(now, id);
+        id
+    }
+
+    pub(super) fn client_response(&mut self, now: Instant, id: TransactionId, response: Response) {
+        self.client_input(now, id, Input::Response(Box::new(response)));
+    }
+
+    pub(super) fn client_timer(&mut self, now: Instant, id: TransactionId) {
+        self.client_input(now, id, Input::Timer);
+    }
+
+    pub(super) fn transport_error(&mut self, now: Instant, origin: Origin) {
+        if let Some(id) = origin.0 {
+            self.client_input(now, id, Input::TransportError);
+        }
+    }
+
+    fn client_input(&mut self, now: Instant, id: TransactionId, input: Input) {
+        if let Some(transaction) = self.clients.get_mut(id) {
+            transaction.handle(now, input);
+            self.drain_client(now, id);
+        }
+    }
+
+    fn drain_client(&mut self, now: Instant, id: TransactionId) {
+        while let Some(transaction) = self.clients.get_mut(id) {
+            let flow = transaction.flow;
+            match transaction.poll() {
+                Some(ClientOutput::Send(bytes)) => self.send(flow, bytes, Some(id)),
+                Some(ClientOutput::Response(response)) => self.on_response(now, id, response),
+                Some(ClientOutput::Timeout) => self.on_failure(now, id, Rejection::Timeout),
+                Some(ClientOutput::TransportError) => self.on_failure(now, id, Rejection::Transport),
+                None => break,
+            }
+        }
+        match self.clients.get(id) {
+            Some(transaction) if !transaction.is_terminated() => {
+                self.alarms.set(Owner::Client(id), transaction.deadline());
+            }
+            _ => self.close_client(id),
+        }
+    }
+
+    pub(super) fn close_client(&mut self, id: TransactionId) {
+        self.alarms.set(Owner::Client(id), None);
+        self.clients.remove(id);
+    }
+}

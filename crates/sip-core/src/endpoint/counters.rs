@@ -1,0 +1,78 @@
+//! What the endpoint and its driver count.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A snapshot of the counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SipCounters {
+    /// Datagrams received, the dropped ones too.
+    pub datagrams_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Datagrams that could not be sent.
+    pub send_errors: u64,
+    /// Dropped unread: from an address that is not allowed.
+    pub not_allowed: u64,
+    /// Dropped: keep-alives.
+    pub keep_alives: u64,
+    /// Dropped: noise, unusable responses.
+    pub unparsable: u64,
+    /// Broken requests refused with 400 or 505.
+    pub bad_requests: u64,
+    /// Dropped: responses that match no transaction.
+    pub stray_responses: u64,
+    /// Dropped: ACKs that match nothing.
+    pub stray_acks: u64,
+    /// Requests refused with 503 and INVITEs not sent because a cap was reached.
+    pub overload: u64,
+    /// Calls that came in.
+    pub incoming_calls: u64,
+    /// Calls that went out.
+    pub outgoing_calls: u64,
+}
+
+macro_rules! counters {
+    ($($name:ident),* $(,)?) => {
+        impl SipCounters {
+            /// Each counter with its name, for metrics.
+            pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+
+        /// The living counters; relaxed, since nothing is ordered by them.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> SipCounters {
+                SipCounters {
+                    $($name: self.$name.load(Ordering::Relaxed),)*
+                }
+            }
+        }
+    };
+}
+
+counters!(
+    datagrams_in,
+    datagrams_out,
+    send_errors,
+    not_allowed,
+    keep_alives,
+    unparsable,
+    bad_requests,
+    stray_responses,
+    stray_acks,
+    overload,
+    incoming_calls,
+    outgoing_calls,
+);
+
+/// Counts one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

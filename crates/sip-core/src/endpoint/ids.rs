@@ -1,0 +1,96 @@
+//! Branches and tags (RFC 3261 8.1.1.7 and 19.3): HMAC-SHA256 over a counter, keyed by a seed, so that they are unique
+//! and cannot be guessed, and the endpoint still draws nothing itself.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::message::via::MAGIC_COOKIE;
+
+/// Bytes of the HMAC that are used: 80 bits, well above the 32 that RFC 3261 19.3 asks for.
+const ID_BYTES: usize = 10;
+
+/// Makes branches and tags.
+#[derive(Clone)]
+pub(crate) struct Ids {
+    key: Hmac<Sha256>,
+    next: u64,
+}
+
+impl fmt::Debug for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ids").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl Ids {
+    pub(crate) fn new(seed: &[u8; 32]) -> Self {
+        // HMAC itself pads a key to the block with zeros.
+        let mut block = [0; 64];
+        for (to, from) in block.iter_mut().zip(seed) {
+            *to = *from;
+        }
+        let key = <Hmac<Sha256> as KeyInit>::new(&block.into());
+        Self { key, next: 0 }
+    }
+
+    /// A new branch.
+    pub(crate) fn branch(&mut self) -> String {
+        format!("{MAGIC_COOKIE}{}", self.fresh("branch"))
+    }
+
+    /// A new tag.
+    pub(crate) fn tag(&mut self) -> String {
+        self.fresh("tag")
+    }
+
+    /// The tag of a response that leaves no state behind: the same for the same parts (RFC 3261 8.2.7).
+    pub(crate) fn stateless_tag(&self, parts: &[&str]) -> String {
+        self.derive("stateless", parts)
+    }
+
+    /// A number of seconds from 0 to 10, for Retry-After (RFC 3261 14.2).
+    pub(crate) fn seconds(&mut self) -> u64 {
+        let digits = self.fresh("seconds");
+        digits.bytes().map(u64::from).sum::<u64>() % 11
+    }
+
+    fn fresh(&mut self, kind: &str) -> String {
+        self.next += 1;
+        self.derive(kind, &[&self.next.to_string()])
+    }
+
+    fn derive(&self, kind: &str, parts: &[&str]) -> String {
+        let mut mac = self.key.clone();
+        mac.update(kind.as_bytes());
+        for part in parts {
+            mac.update(&part.len().to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let digest = mac.finalize().into_bytes();
+        hex::encode(digest.get(..ID_BYTES).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_differ_by_count_kind_and_seed() {
+        let mut ids = Ids::new(&[1; 32]);
+        let (branch, tag, tag2) = (ids.branch(), ids.tag(), ids.tag());
+        assert!(branch.starts_with("z9hG4bK") && branch.len() == 27);
+        assert_ne!(tag, tag2);
+        assert_ne!(Ids::new(&[2; 32]).branch(), branch);
+        assert_eq!(Ids::new(&[1; 32]).branch(), branch);
+    }
+
+    #[test]
+    fn stateless_tags_are_stable() {
+        let ids = Ids::new(&[1; 32]);
+        assert_eq!(ids.stateless_tag(&["a", "b"]), ids.stateless_tag(&["a", "b"]));
+        assert_ne!(ids.stateless_tag(&["a", "b"]), ids.stateless_tag(&["ab", ""]));
+    }
+}

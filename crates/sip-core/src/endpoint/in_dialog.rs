@@ -1,0 +1,149 @@
+//! Requests within a dialog (RFC 3261 12.2.2, 14.2, 15.1.2).
+
+use std::time::Instant;
+
+use super::incoming::{Refusal, options, refuse_body, refuse_extension};
+use super::leg::{Leg, Pending};
+use super::response::{ALLOW, ResponseBase};
+use super::{Endpoint, Event, LegId, MAX_SERVER_TRANSACTIONS_IN_DIALOG, RequestId};
+use crate::dialog::id::DialogId;
+use crate::message::headers::contact_value;
+use crate::message::{Method, Request};
+use crate::transaction::TransactionId;
+use crate::transaction::key::ServerKey;
+use crate::transport::Flow;
+
+/// The most unanswered requests of a dialog; further ones get 500.
+const MAX_PENDING: usize = 8;
+
+impl Endpoint {
+    pub(super) fn in_dialog(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        key: ServerKey,
+        dialog: &DialogId,
+        request: Request,
+    ) {
+        let refusal = match self.dialogs.get(dialog).copied() {
+            None => Err((481, Vec::new())),
+            Some(_) if self.servers.len() >= MAX_SERVER_TRANSACTIONS_IN_DIALOG => Err(self.overloaded()),
+            Some(leg) => refuse_in_dialog(&request).map_or(Ok(leg), Err),
+        };
+        let leg = match refusal {
+            Ok(leg) => leg,
+            Err(refusal) => return self.refuse(flow, &request, refusal),
+        };
+        let base = ResponseBase::of(&request, flow, &dialog.local_tag);
+        let transaction = self.open_server(key, base, &request);
+        self.own_server(transaction, leg, None);
+        match self.take_in_dialog(leg, dialog, &request) {
+            Err(refusal) => self.conclude(now, transaction, refusal),
+            Ok(()) if request.method == Method::Bye => self.bye_received(now, leg, transaction, &request),
+            Ok(()) if request.method == Method::Options => self.conclude(now, transaction, options()),
+            Ok(()) if is_refresh(&request) => self.refreshed(now, leg, dialog, transaction, &request),
+            Ok(()) => self.hand_up(now, leg, dialog, transaction, request),
+        }
+    }
+
+    /// Is the request in order, and does it meet nothing that is still open?
+    fn take_in_dialog(&mut self, leg: LegId, dialog: &DialogId, request: &Request) -> Result<(), Refusal> {
+        let gone = || (481, Vec::new());
+        let number = request.headers.cseq().ok_or_else(gone)?.number;
+        let leg = self.legs.get_mut(&leg).ok_or_else(gone)?;
+        if let Leg::Ending { .. } = leg {
+            // Our BYE crosses theirs; to anything else the call is over.
+            return if request.method == Method::Bye { Ok(()) } else { Err(gone()) };
+        }
+        let (is_incoming, is_outgoing) =
+            (matches!(leg, Leg::Incoming { .. }), matches!(leg, Leg::Outgoing(_)));
+        let session = leg.session(dialog).ok_or_else(gone)?;
+        let in_order = session.dialog.note_cseq(number).is_ok();
+        let later = |seconds: u64| (500, vec![("Retry-After", seconds.to_string())]);
+        if !in_order {
+            return Err((500, Vec::new()));
+        }
+        if request.method == Method::Invite {
+            let open = session.pending.iter().any(|pending| pending.is_invite);
+            if open || is_incoming {
+                return Err(later(self.ids.seconds()));
+            }
+            if is_outgoing || session.awaited.is_some() {
+                return Err((491, Vec::new()));
+            }
+        }
+        if session.pending.len() >= MAX_PENDING && request.method != Method::Bye {
+            return Err(later(self.ids.seconds()));
+        }
+        Ok(())
+    }
+
+    fn hand_up(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        dialog: &DialogId,
+        transaction: TransactionId,
+        request: Request,
+    ) {
+        let Some(session) = self.legs.get_mut(&leg).and_then(|leg| leg.session(dialog)) else {
+            return self.conclude(now, transaction, (481, Vec::new()));
+        };
+        let refreshes = matches!(request.method, Method::Invite | Method::Update);
+        session.pending.push(Pending {
+            transaction,
+            is_invite: request.method == Method::Invite,
+            contact: request.headers.contact().map(|contact| contact.uri).filter(|_| refreshes),
+        });
+        let id = RequestId(transaction);
+        let request = Box::new(request);
+        self.event(leg, Event::Request { id, request });
+    }
+
+    /// The new target of a refresh holds from its 200 on (RFC 3311 5.2).
+    fn refreshed(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        dialog: &DialogId,
+        transaction: TransactionId,
+        update: &Request,
+    ) {
+        let session = self.legs.get_mut(&leg).and_then(|leg| leg.session(dialog));
+        if let (Some(session), Some(contact)) = (session, update.headers.contact()) {
+            session.dialog.refresh_target(contact.uri);
+        }
+        let contact = contact_value(&self.contact);
+        self.conclude(now, transaction, (200, vec![("Contact", contact)]));
+    }
+
+    /// Answers a request within a dialog without asking the user.
+    pub(super) fn conclude(&mut self, now: Instant, transaction: TransactionId, (status, headers): Refusal) {
+        let Some(server) = self.servers.get(transaction) else {
+            return;
+        };
+        let mut response = server.base.response(status, None);
+        for (name, value) in headers {
+            response.headers.push(name, value);
+        }
+        response.headers.push("Server", self.config.user_agent.clone());
+        self.server_respond(now, transaction, status, response.to_bytes());
+    }
+}
+
+/// An UPDATE that offers nothing asks only whether the call lives: session timers send it (RFC 4028 7.4).
+fn is_refresh(request: &Request) -> bool {
+    request.method == Method::Update && request.body.is_empty()
+}
+
+fn refuse_in_dialog(request: &Request) -> Option<Refusal> {
+    let allow = || vec![("Allow", ALLOW.to_owned())];
+    match &request.method {
+        Method::Other(_) => Some((501, allow())),
+        Method::Register | Method::Subscribe | Method::Publish => Some((405, allow())),
+        // We send no reliable provisional response, so there is none to acknowledge (RFC 3262 3).
+        Method::Prack => Some((481, Vec::new())),
+        Method::Invite | Method::Update => refuse_extension(request).or_else(|| refuse_body(request)),
+        _ => refuse_extension(request),
+    }
+}

@@ -1,0 +1,163 @@
+//! What comes from the network, and what a request outside of any dialog gets (RFC 3261 8.2).
+
+use std::time::Instant;
+
+use super::response::{ACCEPT, ALLOW, ResponseBase};
+use super::{Endpoint, Event, LegId, MAX_LEGS, MAX_SERVER_TRANSACTIONS, count};
+use crate::dialog::Dialog;
+use crate::dialog::id::DialogId;
+use crate::endpoint::leg::{Leg, Session};
+use crate::message::{Message, Method, ParseError, Request, Response, Scheme, parse};
+use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
+use crate::transport::Flow;
+
+/// A refusal: the status and the header fields that go with it.
+pub(super) type Refusal = (u16, Vec<(&'static str, String)>);
+
+impl Endpoint {
+    pub(super) fn datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        match parse::datagram(bytes) {
+            Ok(Message::Request(request)) => self.request(now, flow, request),
+            Ok(Message::Response(response)) => self.response(now, response),
+            Err(ParseError::KeepAlive) => count(&self.counters.keep_alives),
+            Err(ParseError::BadRequest(bad)) => {
+                tracing::debug!(%flow, reason = bad.reason, "bad request");
+                count(&self.counters.bad_requests);
+                self.refuse_broken(flow, bad.headers, bad.status, bad.reason);
+            }
+            Err(error @ (ParseError::NotSip(_) | ParseError::BadResponse(_))) => {
+                tracing::debug!(%flow, %error, "dropped");
+                count(&self.counters.unparsable);
+            }
+        }
+    }
+
+    fn response(&mut self, now: Instant, response: Response) {
+        // Several Vias mean that the response is for somebody behind us: no proxy, no forwarding (RFC 3261 8.1.3.3).
+        let transaction = match response.headers.list("Via").count() {
+            1 => ClientKey::of(&response.headers).and_then(|key| self.clients.find(&key)),
+            _ => None,
+        };
+        match transaction {
+            Some(id) => self.client_response(now, id, response),
+            None => count(&self.counters.stray_responses),
+        }
+    }
+
+    fn request(&mut self, now: Instant, flow: Flow, mut request: Request) {
+        let (Some(key), Some(mut via)) = (ServerKey::of(&request), request.headers.via()) else {
+            return count(&self.counters.unparsable);
+        };
+        via.note_source(flow.peer);
+        request.headers.set_top_via(&via);
+        let known = self.servers.find(&key);
+        match (&request.method, known) {
+            (Method::Ack, known) => self.ack(now, known, request),
+            (_, Some(id)) => self.server_retransmission(now, id),
+            (Method::Cancel, None) => self.cancelled(now, flow, key, &request),
+            (_, None) => match DialogId::of_request(&request) {
+                Some(dialog) => self.in_dialog(now, flow, key, &dialog, request),
+                None => self.out_of_dialog(flow, key, request),
+            },
+        }
+    }
+
+    /// No refusal here needs a transaction: the same request gets the same answer again (RFC 3261 8.2.7).
+    fn out_of_dialog(&mut self, flow: Flow, key: ServerKey, request: Request) {
+        let refusal = match &request.method {
+            Method::Invite => self.refuse_invite(&request),
+            Method::Options => {
+                refuse_uri(&request).or_else(|| refuse_extension(&request)).or(Some(options()))
+            }
+            Method::Ack | Method::Cancel | Method::Bye | Method::Update | Method::Info | Method::Prack => {
+                Some((481, Vec::new()))
+            }
+            Method::Register
+            | Method::Refer
+            | Method::Notify
+            | Method::Subscribe
+            | Method::Message
+            | Method::Publish => Some((405, vec![("Allow", ALLOW.to_owned())])),
+            Method::Other(_) => Some((501, vec![("Allow", ALLOW.to_owned())])),
+        };
+        match refusal {
+            Some(refusal) => self.refuse(flow, &request, refusal),
+            None => self.new_call(flow, key, request),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, flow: Flow, request: &Request, (status, headers): Refusal) {
+        let more: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.respond_stateless(flow, request, status, &more);
+    }
+
+    fn refuse_invite(&self, invite: &Request) -> Option<Refusal> {
+        if self.servers.len() >= MAX_SERVER_TRANSACTIONS || self.legs.len() >= MAX_LEGS {
+            return Some(self.overloaded());
+        }
+        refuse_uri(invite)
+            .or_else(|| {
+                let merged = MergeKey::of(&invite.headers).is_some_and(|key| self.merged.contains_key(&key));
+                merged.then(|| (482, Vec::new()))
+            })
+            .or_else(|| refuse_extension(invite))
+            .or_else(|| refuse_body(invite))
+            .or_else(|| (invite.headers.max_forwards() == Some(0)).then(|| (483, Vec::new())))
+            .or_else(|| invite.headers.contact().is_none().then(|| (400, Vec::new())))
+    }
+
+    pub(super) fn overloaded(&self) -> Refusal {
+        count(&self.counters.overload);
+        (503, vec![("Retry-After", "10".to_owned())])
+    }
+
+    fn new_call(&mut self, flow: Flow, key: ServerKey, request: Request) {
+        let tag = self.ids.tag();
+        let Some(dialog) = Dialog::uas(&request, &tag, flow) else {
+            return self.refuse(flow, &request, (400, Vec::new()));
+        };
+        let leg = LegId(self.next_leg);
+        self.next_leg += 2;
+        let invite = self.open_server(key, ResponseBase::of(&request, flow, &tag), &request);
+        self.own_server(invite, leg, MergeKey::of(&request.headers));
+        self.dialogs.insert(dialog.id.clone(), leg);
+        let session = Box::new(Session::new(dialog));
+        self.legs.insert(leg, Leg::Incoming { invite, session });
+        count(&self.counters.incoming_calls);
+        let event = Event::Invite { request: Box::new(request), source: flow.peer, local: self.config.local };
+        self.event(leg, event);
+    }
+}
+
+fn refuse_uri(request: &Request) -> Option<Refusal> {
+    matches!(request.uri.scheme, Scheme::Other(_)).then(|| (416, Vec::new()))
+}
+
+/// 420 for every extension that is required of us: we have none (RFC 3261 8.2.2.3).
+pub(super) fn refuse_extension(request: &Request) -> Option<Refusal> {
+    let required: Vec<_> = request.headers.list("Require").collect();
+    (!required.is_empty()).then(|| (420, vec![("Unsupported", required.join(", "))]))
+}
+
+/// 415 to a body that we cannot read (RFC 3261 8.2.3). A multipart one may hold an SDP among its parts.
+pub(super) fn refuse_body(request: &Request) -> Option<Refusal> {
+    let lower = |name| request.headers.get(name).map(str::to_ascii_lowercase);
+    let optional = lower("Content-Disposition").is_some_and(|value| value.contains("handling=optional"));
+    if request.body.is_empty() || optional {
+        return None;
+    }
+    if lower("Content-Encoding").is_some_and(|encoding| encoding != "identity") {
+        return Some((415, vec![("Accept-Encoding", "identity".to_owned())]));
+    }
+    let readable = lower("Content-Type").is_none_or(|value| {
+        let media_type = value.split(';').next().unwrap_or_default().trim();
+        media_type == ACCEPT || media_type.starts_with("multipart/")
+    });
+    (!readable).then(|| (415, vec![("Accept", ACCEPT.to_owned())]))
+}
+
+/// 200 to OPTIONS (RFC 3261 11.2).
+pub(super) fn options() -> Refusal {
+    let headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", "")];
+    (200, headers.map(|(name, value)| (name, value.to_owned())).to_vec())
+}

@@ -1,0 +1,135 @@
+//! The states of a leg: one INVITE usage from its INVITE to its end (RFC 3261 sections 13 and 15).
+
+use std::time::Instant;
+
+use crate::dialog::Dialog;
+use crate::dialog::awaited_ack::AwaitedAck;
+use crate::dialog::id::DialogId;
+use crate::message::Uri;
+use crate::transaction::TransactionId;
+
+/// Further header fields, as the user gives them.
+pub(super) type UserHeaders = Vec<(String, String)>;
+
+#[derive(Debug)]
+pub(super) enum Leg {
+    /// UAS: no final response yet.
+    Incoming { invite: TransactionId, session: Box<Session> },
+    /// UAC: no final response yet.
+    Outgoing(Box<Outgoing>),
+    /// A 2xx went out or came in.
+    Confirmed(Box<Session>),
+    /// Our BYE is on its way.
+    Ending { dialog: DialogId },
+}
+
+/// An INVITE of ours before its final response.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) invite: TransactionId,
+    pub(super) cancel: Cancel,
+    /// The early dialogs, one for each To tag of a 1xx.
+    pub(super) early: Vec<Session>,
+}
+
+/// How far a CANCEL of ours has come.
+#[derive(Debug)]
+pub(super) enum Cancel {
+    NotWanted,
+    /// Waits for the first provisional response (RFC 3261 9.1).
+    Held(UserHeaders),
+    /// Sent: without a final response by then the INVITE is over all the same.
+    Sent {
+        headers: UserHeaders,
+        give_up: Instant,
+    },
+}
+
+/// A dialog and what is open in it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) dialog: Dialog,
+    pub(super) awaited: Option<AwaitedAck>,
+    pub(super) pending: Vec<Pending>,
+}
+
+/// A request of theirs that the user has not answered yet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) transaction: TransactionId,
+    pub(super) is_invite: bool,
+    /// The new remote target, if we accept.
+    pub(super) contact: Option<Uri>,
+}
+
+impl Leg {
+    /// The session of this dialog, if it lives.
+    pub(super) fn session(&mut self, id: &DialogId) -> Option<&mut Session> {
+        match self {
+            Self::Incoming { session, .. } | Self::Confirmed(session) => Some(&mut **session),
+            Self::Outgoing(outgoing) => outgoing.early.iter_mut().find(|session| session.dialog.id == *id),
+            Self::Ending { .. } => None,
+        }
+    }
+
+    /// The session that has this pending request.
+    pub(super) fn session_with(&mut self, transaction: TransactionId) -> Option<&mut Session> {
+        let has =
+            |session: &Session| session.pending.iter().any(|pending| pending.transaction == transaction);
+        match self {
+            Self::Incoming { session, .. } | Self::Confirmed(session) => {
+                Some(&mut **session).filter(|session| has(session))
+            }
+            Self::Outgoing(outgoing) => outgoing.early.iter_mut().find(|session| has(session)),
+            Self::Ending { .. } => None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Outgoing(outgoing) => match &outgoing.cancel {
+                Cancel::Sent { give_up, .. } => Some(*give_up),
+                Cancel::NotWanted | Cancel::Held(_) => None,
+            },
+            Self::Confirmed(session) => session.awaited.as_ref().map(AwaitedAck::deadline),
+            Self::Incoming { .. } | Self::Ending { .. } => None,
+        }
+    }
+
+    /// All dialogs of the leg and the requests that are still open in them.
+    pub(super) fn into_parts(self) -> (Vec<DialogId>, Vec<Pending>) {
+        let sessions = match self {
+            Self::Incoming { session, .. } | Self::Confirmed(session) => vec![*session],
+            Self::Outgoing(outgoing) => outgoing.early,
+            Self::Ending { dialog } => return (vec![dialog], Vec::new()),
+        };
+        let (mut ids, mut pending) = (Vec::new(), Vec::new());
+        for session in sessions {
+            ids.push(session.dialog.id);
+            pending.extend(session.pending);
+        }
+        (ids, pending)
+    }
+}
+
+impl Session {
+    pub(super) fn new(dialog: Dialog) -> Self {
+        Self { dialog, awaited: None, pending: Vec::new() }
+    }
+
+    /// A BYE waits for the ACK of our 2xx (RFC 3261 15); gives the header fields back when there is nothing to wait for.
+    pub(super) fn hold_bye(&mut self, headers: UserHeaders) -> Option<UserHeaders> {
+        match &mut self.awaited {
+            Some(awaited) => {
+                awaited.bye.get_or_insert(headers);
+                None
+            }
+            None => Some(headers),
+        }
+    }
+
+    pub(super) fn take_pending(&mut self, transaction: TransactionId) -> Option<Pending> {
+        let at = self.pending.iter().position(|pending| pending.transaction == transaction)?;
+        Some(self.pending.swap_remove(at))
+    }
+}

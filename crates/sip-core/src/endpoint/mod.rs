@@ -1,0 +1,152 @@
+//! The endpoint: all of SIP behind one door. Messages go to their transaction, from there to their dialog, from there to
+//! the user as events; commands go the other way. Pure: the time, the datagrams and the seed of its identifiers come in
+//! as arguments.
+
+mod alarms;
+mod api;
+mod client;
+mod counters;
+mod ending;
+mod ids;
+mod in_dialog;
+mod incoming;
+mod leg;
+mod outgoing;
+mod response;
+mod server;
+mod table;
+mod uac;
+mod uas;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::dialog::id::DialogId;
+use crate::message::Uri;
+use crate::transaction::TransactionId;
+use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
+use crate::transport::Flow;
+use alarms::{Alarms, Owner};
+pub use api::{
+    Body, Command, EndpointConfig, Event, Input, LegEvent, LegId, Origin, OutgoingInvite, Output, Rejection,
+    Reply, RequestId,
+};
+use client::ClientTransaction;
+pub use counters::SipCounters;
+pub(crate) use counters::{Counters, count};
+use ids::Ids;
+use leg::Leg;
+use server::ServerTransaction;
+use table::Table;
+
+/// The most legs at a time; further INVITEs get 503, those of the user [`Rejection::Transport`].
+pub const MAX_LEGS: usize = 20_000;
+/// The most server transactions at a time; further requests outside of a dialog get 503.
+pub const MAX_SERVER_TRANSACTIONS: usize = 40_000;
+/// The same for requests within a dialog, which may use what is kept free for them: calls must be able to end.
+pub const MAX_SERVER_TRANSACTIONS_IN_DIALOG: usize = 60_000;
+
+/// The SIP endpoint.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: EndpointConfig,
+    contact: Uri,
+    counters: Arc<Counters>,
+    ids: Ids,
+    next_transaction: u64,
+    next_leg: u64,
+    servers: Table<ServerKey, ServerTransaction>,
+    clients: Table<ClientKey, ClientTransaction>,
+    merged: HashMap<MergeKey, TransactionId>,
+    legs: HashMap<LegId, Leg>,
+    dialogs: HashMap<DialogId, LegId>,
+    alarms: Alarms,
+    outputs: VecDeque<Output>,
+}
+
+impl Endpoint {
+    /// An endpoint without any call.
+    pub fn new(config: EndpointConfig) -> Self {
+        Self::with_counters(config, Arc::default())
+    }
+
+    pub(crate) fn with_counters(config: EndpointConfig, counters: Arc<Counters>) -> Self {
+        Self {
+            contact: Uri::sip(None, config.advertised),
+            ids: Ids::new(&config.seed),
+            config,
+            counters,
+            next_transaction: 0,
+            next_leg: 1,
+            servers: Table::new(),
+            clients: Table::new(),
+            merged: HashMap::new(),
+            legs: HashMap::new(),
+            dialogs: HashMap::new(),
+            alarms: Alarms::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input, after everything that was due before it.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        while let Some(owner) = self.alarms.pop_due(now) {
+            match owner {
+                Owner::Client(id) => self.client_timer(now, id),
+                Owner::Server(id) => self.server_timer(now, id),
+                Owner::Leg(leg) => self.leg_timer(now, leg),
+            }
+        }
+        match input {
+            Input::Datagram { flow, bytes } => self.datagram(now, flow, bytes),
+            Input::Command(command) => self.command(now, command),
+            Input::TransportError { origin } => self.transport_error(now, origin),
+            Input::Timeout => {}
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.alarms.next()
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> SipCounters {
+        self.counters.snapshot()
+    }
+
+    fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Respond { leg, reply } => self.respond(now, leg, reply),
+            Command::Invite { leg, invite } => self.invite(now, leg, *invite),
+            Command::Cancel { leg, headers } => self.cancel(now, leg, headers),
+            Command::Bye { leg, headers } => self.bye(now, leg, headers),
+            Command::Answer { leg, request, reply } => self.answer(now, leg, request, reply),
+        }
+    }
+
+    fn send(&mut self, flow: Flow, bytes: Bytes, origin: Option<TransactionId>) {
+        let origin = Origin(origin);
+        self.outputs.push_back(Output::Send { flow, bytes, origin });
+    }
+
+    fn event(&mut self, leg: LegId, event: Event) {
+        self.outputs.push_back(Output::Event(LegEvent { leg, event }));
+    }
+
+    fn new_transaction(&mut self) -> TransactionId {
+        self.next_transaction += 1;
+        TransactionId(self.next_transaction)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The endpoint in virtual time, against messages written by hand and against another endpoint.
+
+mod bench;
+mod in_dialog;
+mod pair;
+mod robust;
+mod stateless;
+mod uac;
+mod uas;

@@ -1,0 +1,198 @@
+//! The INVITE as its UAC sees it (RFC 3261 9.1, 13.2): responses, ACK, CANCEL, forks.
+
+use std::time::Instant;
+
+use super::client::{SentAck, Work};
+use super::leg::{Cancel, Leg, Outgoing, Session, UserHeaders};
+use super::{Endpoint, Event, LegId, Rejection};
+use crate::dialog::Dialog;
+use crate::message::{Response, Via};
+use crate::transaction::TransactionId;
+
+/// The most early dialogs, and the most answers, of one INVITE; what comes beyond gets no state.
+const MAX_FORKS: usize = 16;
+
+impl Endpoint {
+    /// A client transaction hands up a response.
+    pub(super) fn on_response(&mut self, now: Instant, id: TransactionId, response: Box<Response>) {
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
+        match &client.work {
+            Work::Invite { leg, .. } => {
+                let leg = *leg;
+                match response.status {
+                    ..200 => self.progress(now, id, leg, response),
+                    200..300 => self.success(now, id, leg, response),
+                    _ => self.rejected(now, id, leg, Rejection::Response(response)),
+                }
+            }
+            Work::Bye { leg: Some(leg), .. } if response.status >= 200 => {
+                let leg = *leg;
+                self.end_leg(now, leg);
+            }
+            Work::Bye { .. } | Work::Cancel { .. } => {}
+        }
+    }
+
+    /// A client transaction got no final response, or could not send.
+    pub(super) fn on_failure(&mut self, now: Instant, id: TransactionId, rejection: Rejection) {
+        match self.clients.get(id).map(|client| &client.work) {
+            Some(Work::Invite { leg, .. }) => {
+                let leg = *leg;
+                self.rejected(now, id, leg, rejection);
+            }
+            Some(Work::Bye { leg: Some(leg), .. }) => {
+                let leg = *leg;
+                self.end_leg(now, leg);
+            }
+            Some(Work::Bye { leg: None, .. } | Work::Cancel { .. }) | None => {}
+        }
+    }
+
+    /// The leg as long as this INVITE has no final response.
+    fn outgoing(&mut self, id: TransactionId, leg: LegId) -> Option<&mut Outgoing> {
+        match self.legs.get_mut(&leg) {
+            Some(Leg::Outgoing(outgoing)) if outgoing.invite == id => Some(&mut **outgoing),
+            _ => None,
+        }
+    }
+
+    fn progress(&mut self, now: Instant, id: TransactionId, leg: LegId, response: Box<Response>) {
+        self.remember_early(id, leg, &response);
+        let Some(outgoing) = self.outgoing(id, leg) else {
+            return;
+        };
+        match &mut outgoing.cancel {
+            Cancel::NotWanted if response.status > 100 => self.event(leg, Event::Provisional(response)),
+            Cancel::NotWanted | Cancel::Sent { .. } => {}
+            Cancel::Held(headers) => {
+                let headers = std::mem::take(headers);
+                self.send_cancel(now, id, leg, headers);
+            }
+        }
+    }
+
+    /// A 1xx with a To tag begins an early dialog (RFC 3261 12.1).
+    fn remember_early(&mut self, id: TransactionId, leg: LegId, response: &Response) {
+        let tagged = response.headers.to().is_some_and(|to| to.tag().is_some());
+        let Some(dialog) = self.dialog_of(id, response).filter(|_| tagged && response.status > 100) else {
+            return;
+        };
+        let key = dialog.id.clone();
+        let Some(outgoing) = self.outgoing(id, leg) else {
+            return;
+        };
+        let known = outgoing.early.iter().any(|session| session.dialog.id == key);
+        if !known && outgoing.early.len() < MAX_FORKS {
+            outgoing.early.push(Session::new(dialog));
+            self.dialogs.insert(key, leg);
+        }
+    }
+
+    /// The dialog that a response to our INVITE makes.
+    fn dialog_of(&self, id: TransactionId, response: &Response) -> Option<Dialog> {
+        let client = self.clients.get(id)?;
+        match &client.work {
+            Work::Invite { machine, .. } => Dialog::uac(machine.request(), response, client.flow),
+            Work::Bye { .. } | Work::Cancel { .. } => None,
+        }
+    }
+
+    /// A 2xx: every one is acknowledged, the first one is the answer, those of other forks are hung up (RFC 3261
+    /// 13.2.2.4).
+    fn success(&mut self, now: Instant, id: TransactionId, leg: LegId, response: Box<Response>) {
+        let Some(mut dialog) = self.dialog_of(id, &response) else {
+            return;
+        };
+        if !self.acknowledge(id, &dialog) {
+            return;
+        }
+        let Some(outgoing) = self.outgoing(id, leg) else {
+            self.send_bye(now, dialog, Vec::new(), None);
+            return;
+        };
+        let cancel = std::mem::replace(&mut outgoing.cancel, Cancel::NotWanted);
+        let early = std::mem::take(&mut outgoing.early);
+        let mut pending = Vec::new();
+        for session in early {
+            self.dialogs.remove(&session.dialog.id);
+            if session.dialog.id == dialog.id {
+                dialog.continue_from(&session.dialog);
+                pending = session.pending;
+            } else {
+                self.abandon(now, session.pending);
+            }
+        }
+        self.dialogs.insert(dialog.id.clone(), leg);
+        let mut session = Session::new(dialog);
+        session.pending = pending;
+        self.legs.insert(leg, Leg::Confirmed(Box::new(session)));
+        match cancel {
+            Cancel::NotWanted => self.event(leg, Event::Answered(response)),
+            Cancel::Held(headers) | Cancel::Sent { headers, .. } => self.send_leg_bye(now, leg, headers),
+        }
+        self.arm_leg(leg);
+    }
+
+    /// Sends the ACK of a 2xx, the same one again if it is a retransmission. Was it the first 2xx of its fork?
+    fn acknowledge(&mut self, id: TransactionId, dialog: &Dialog) -> bool {
+        let branch = self.ids.branch();
+        let via = Via::udp(self.config.advertised, &branch);
+        let Some(client) = self.clients.get_mut(id) else {
+            return false;
+        };
+        let Work::Invite { machine, acks, .. } = &mut client.work else {
+            return false;
+        };
+        if let Some(sent) = acks.iter().find(|sent| sent.tag == dialog.id.remote_tag) {
+            let (flow, bytes) = (sent.flow, sent.bytes.clone());
+            self.send(flow, bytes, None);
+            return false;
+        }
+        if acks.len() >= MAX_FORKS {
+            return false;
+        }
+        let cseq = machine.request().headers.cseq().map_or(0, |cseq| cseq.number);
+        let (mut ack, flow) = dialog.ack(cseq);
+        ack.headers.push_first("Via", via.to_string());
+        ack.headers.push("User-Agent", self.config.user_agent.clone());
+        let bytes = ack.to_bytes();
+        acks.push(SentAck { tag: dialog.id.remote_tag.clone(), flow, bytes: bytes.clone() });
+        self.send(flow, bytes, None);
+        true
+    }
+
+    fn rejected(&mut self, now: Instant, id: TransactionId, leg: LegId, rejection: Rejection) {
+        if self.outgoing(id, leg).is_some() {
+            self.event(leg, Event::Rejected(rejection));
+            self.end_leg(now, leg);
+        }
+    }
+
+    /// Sends the CANCEL; from now on the INVITE has 64*T1 (RFC 3261 9.1).
+    pub(super) fn send_cancel(
+        &mut self,
+        now: Instant,
+        invite: TransactionId,
+        leg: LegId,
+        headers: UserHeaders,
+    ) {
+        self.open_cancel(now, invite, &headers);
+        let give_up = now + self.config.timers.timeout();
+        if let Some(outgoing) = self.outgoing(invite, leg) {
+            outgoing.cancel = Cancel::Sent { headers, give_up };
+        }
+        self.arm_leg(leg);
+    }
+
+    /// No final response after a CANCEL: the INVITE transaction is destroyed.
+    pub(super) fn cancel_timer(&mut self, now: Instant, leg: LegId) {
+        let Some(Leg::Outgoing(outgoing)) = self.legs.get(&leg) else {
+            return;
+        };
+        let invite = outgoing.invite;
+        self.close_client(invite);
+        self.rejected(now, invite, leg, Rejection::Timeout);
+    }
+}

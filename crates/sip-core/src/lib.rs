@@ -1,0 +1,38 @@
+//! SIP: messages, transactions, dialogs and transports (RFC 3261 and the RFCs that amend it).
+//!
+//! [`message`] turns datagrams into requests and responses and back. [`endpoint`] is the whole of SIP behind one door:
+//! a pure machine that takes datagrams, commands and the time, and gives datagrams and events. [`driver`] runs it on a
+//! UDP socket.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+pub mod driver;
+pub mod endpoint;
+pub mod message;
+
+mod dialog;
+#[cfg(test)]
+mod testing;
+mod transaction;
+mod transport;
+
+pub use driver::{Driver, Sip, SipConfig, bind};
+pub use endpoint::{
+    Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, OutgoingInvite, Output,
+    Rejection, Reply, RequestId, SipCounters,
+};
+pub use message::{
+    CSeq, Headers, Message, Method, NameAddr, Params, ParseError, Request, Response, Scheme, Uri, Via,
+};
+pub use transaction::timer::Timers;
+pub use transport::{Flow, Transport};

@@ -1,0 +1,164 @@
+//! The INVITE client transaction: RFC 3261 figure 5 as RFC 6026 figure 5 amends it, over an unreliable transport.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::ClientOutput;
+use super::timer::{Backoff, Timers};
+use crate::message::{Headers, Method, Request, Response};
+
+#[derive(Debug)]
+pub(crate) struct ClientInvite {
+    request: Request,
+    timers: Timers,
+    state: State,
+    outputs: VecDeque<ClientOutput>,
+}
+
+#[derive(Debug)]
+enum State {
+    Calling { invite: Bytes, a: Backoff, b: Instant },
+    Proceeding,
+    Completed { ack: Bytes, d: Instant },
+    Accepted { m: Instant },
+    Terminated,
+}
+
+#[derive(Debug)]
+pub(crate) enum Input {
+    Response(Box<Response>),
+    TransportError,
+    Timer,
+}
+
+impl ClientInvite {
+    /// Sends the INVITE.
+    pub(crate) fn new(now: Instant, request: Request, timers: Timers) -> Self {
+        let invite = request.to_bytes();
+        Self {
+            request,
+            timers,
+            outputs: VecDeque::from([ClientOutput::Send(invite.clone())]),
+            state: State::Calling { invite, a: Backoff::start(now, timers.t1), b: now + timers.timeout() },
+        }
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Has a provisional response come, and no final one?
+    pub(crate) fn is_proceeding(&self) -> bool {
+        matches!(self.state, State::Proceeding)
+    }
+
+    pub(crate) fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Terminated)
+    }
+
+    pub(crate) fn handle(&mut self, now: Instant, input: Input) {
+        let state = mem::replace(&mut self.state, State::Terminated);
+        self.state = match input {
+            Input::Response(response) => self.response(now, state, response),
+            Input::Timer => self.timer(now, state),
+            Input::TransportError => self.transport_error(state),
+        };
+    }
+
+    fn response(&mut self, now: Instant, state: State, response: Box<Response>) -> State {
+        let status = response.status;
+        match state {
+            State::Calling { .. } | State::Proceeding if status < 200 => {
+                self.outputs.push_back(ClientOutput::Response(response));
+                State::Proceeding
+            }
+            State::Calling { .. } | State::Proceeding if status < 300 => {
+                self.outputs.push_back(ClientOutput::Response(response));
+                let m = now + self.timers.timeout();
+                State::Accepted { m }
+            }
+            State::Calling { .. } | State::Proceeding => {
+                let ack = self.ack(&response);
+                self.outputs.push_back(ClientOutput::Send(ack.clone()));
+                self.outputs.push_back(ClientOutput::Response(response));
+                let d = now + self.timers.linger();
+                State::Completed { ack, d }
+            }
+            State::Completed { ack, d } => {
+                if status >= 300 {
+                    self.outputs.push_back(ClientOutput::Send(ack.clone()));
+                }
+                State::Completed { ack, d }
+            }
+            State::Accepted { m } => {
+                if (200..300).contains(&status) {
+                    self.outputs.push_back(ClientOutput::Response(response));
+                }
+                State::Accepted { m }
+            }
+            State::Terminated => State::Terminated,
+        }
+    }
+
+    fn timer(&mut self, now: Instant, state: State) -> State {
+        match state {
+            State::Calling { b, .. } if b <= now => {
+                self.outputs.push_back(ClientOutput::Timeout);
+                State::Terminated
+            }
+            State::Calling { invite, mut a, b } if a.is_due(now) => {
+                self.outputs.push_back(ClientOutput::Send(invite.clone()));
+                a.next(now, None);
+                State::Calling { invite, a, b }
+            }
+            State::Completed { d: end, .. } | State::Accepted { m: end } if end <= now => State::Terminated,
+            not_due => not_due,
+        }
+    }
+
+    fn transport_error(&mut self, state: State) -> State {
+        match state {
+            State::Calling { .. } | State::Completed { .. } => {
+                self.outputs.push_back(ClientOutput::TransportError);
+                State::Terminated
+            }
+            State::Proceeding | State::Accepted { .. } | State::Terminated => state,
+        }
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<ClientOutput> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Calling { a, b, .. } => Some(a.at().min(*b)),
+            State::Completed { d: end, .. } | State::Accepted { m: end } => Some(*end),
+            State::Proceeding | State::Terminated => None,
+        }
+    }
+
+    /// The ACK for a 3xx to 6xx (RFC 3261 17.1.1.3): of the INVITE's transaction, to the responder's tag.
+    fn ack(&self, response: &Response) -> Bytes {
+        let invite = &self.request;
+        let mut headers = Headers::new();
+        if let Some(via) = invite.headers.via() {
+            headers.push("Via", via.to_string());
+        }
+        headers.copy(&invite.headers, "Route");
+        headers.push("Max-Forwards", "70");
+        headers.copy(&invite.headers, "From");
+        headers.copy(&response.headers, "To");
+        headers.copy(&invite.headers, "Call-ID");
+        let number = invite.headers.cseq().map_or(0, |cseq| cseq.number);
+        headers.push("CSeq", format!("{number} ACK"));
+        let ack = Request { method: Method::Ack, uri: invite.uri.clone(), headers, body: Bytes::new() };
+        ack.to_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;
