@@ -1,0 +1,19 @@
+//! The WhatsApp Business Calling API: Graph client, webhooks, errors.
+//!
+//! Knows nothing of SIP or RTP: SDP passes through as text. Modules are pure
+//! except `graph::client` and `webhook::server`.
+
+pub mod graph;
+pub mod identity;
+mod json;
+pub mod secret;
+pub mod wacid;
+pub mod webhook;
+
+pub use graph::client::{GraphClient, GraphConfig, TimeLimits};
+pub use graph::error::{ApiError, ErrorKind, GraphError};
+pub use identity::{Callee, Caller};
+pub use secret::Secret;
+pub use wacid::{PhoneNumberId, Wacid};
+pub use webhook::event::WebhookEvent;
+pub use webhook::server::{WebhookConfig, WebhookCounters};
