@@ -1,0 +1,21 @@
+//! One audio path per call: RTP on one side, ICE and DTLS-SRTP on the other.
+//!
+//! [`Relay`] owns the worker threads; [`Relay::open`] gives an [`AudioSession`],
+//! the handle of one call's path. What happens on it comes back as [`MediaEvent`]s.
+
+mod codec;
+mod event;
+mod path;
+mod peer;
+mod ports;
+mod relay;
+mod rtp;
+pub mod sdp;
+mod session;
+mod worker;
+
+pub use event::{MediaEvent, MediaFailure, Summary};
+pub use path::{Party, PathCounters, SideCounters};
+pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
+pub use session::{AudioSession, WaRole};
+pub use worker::RelayCounters;

@@ -1,0 +1,62 @@
+//! What a path tells about itself.
+
+/// One of the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// The PBX.
+    Pbx,
+    /// The WhatsApp user.
+    WhatsApp,
+}
+
+/// Something happened on the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PathEvent {
+    /// A key was pressed; told once, when its event begins.
+    Digit {
+        /// By whom.
+        from: Party,
+        /// 0-9, *, #, A-D.
+        digit: char,
+    },
+    /// The first packet of sound, whether or not the gate is open.
+    FirstAudio(Party),
+}
+
+/// The path cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PathError {
+    /// libopus refused to make an encoder or a decoder.
+    #[error("opus: {0}")]
+    Opus(#[from] opus::Error),
+}
+
+/// Packets of both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PathCounters {
+    /// The PBX's.
+    pub pbx: SideCounters,
+    /// WhatsApp's.
+    pub whatsapp: SideCounters,
+}
+
+/// Packets of one side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SideCounters {
+    /// Received from this side.
+    pub received: u64,
+    /// Sent to this side.
+    pub sent: u64,
+    /// Of those received: no RTP, or a payload that does not decode.
+    pub malformed: u64,
+    /// Of those received: a payload type that was not agreed on, comfort noise, no payload.
+    pub ignored: u64,
+    /// Of those received: too late to be used.
+    pub late: u64,
+    /// Missing in what was received, where it is decoded.
+    pub lost: u64,
+    /// Of those lost: concealed.
+    pub concealed: u64,
+    /// Of those sent: frames of silence that we filled in.
+    pub silence: u64,
+}

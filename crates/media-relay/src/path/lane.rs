@@ -1,0 +1,100 @@
+//! One direction's way out: the line, the events on it, and the buffer packets are built in.
+
+use std::time::Instant;
+
+use crate::rtp::dtmf::{Clocks, Event, Relay};
+use crate::rtp::header::{Header, Packet};
+use crate::rtp::rewrite::{Line, LineSeed, Place, Stamp};
+
+/// No packet is longer than what an Ethernet frame carries.
+const MAX_PACKET: usize = 1500;
+
+pub(super) struct Lane {
+    pub(super) line: Line,
+    pub(super) relay: Relay,
+    buffer: [u8; MAX_PACKET],
+}
+
+/// What became of a packet of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Relayed {
+    pub(super) sent: bool,
+    pub(super) digit: Option<char>,
+}
+
+impl Lane {
+    pub(super) fn new(seed: LineSeed, clock: u32, clocks: Clocks) -> Self {
+        Self { line: Line::new(seed, clock), relay: Relay::new(clocks), buffer: [0; MAX_PACKET] }
+    }
+
+    /// A source's frame; false when it comes too late.
+    pub(super) fn audio(
+        &mut self,
+        now: Instant,
+        stamp: Stamp,
+        (payload_type, marker): (u8, bool),
+        payload: &[u8],
+        out: &mut impl FnMut(&[u8]),
+    ) -> bool {
+        let Some(place) = self.line.place(now, stamp) else {
+            return false;
+        };
+        let header = header(place, payload_type, marker || place.resumed);
+        self.send(header, payload, out)
+    }
+
+    /// A frame of our own.
+    pub(super) fn own_frame(
+        &mut self,
+        now: Instant,
+        payload_type: u8,
+        payload: &[u8],
+        out: &mut impl FnMut(&[u8]),
+    ) -> bool {
+        let header = header(self.line.place_own(now), payload_type, false);
+        self.send(header, payload, out)
+    }
+
+    /// A packet of a telephone event. `on_line` says that its timestamp counts as its audio's do.
+    pub(super) fn event(
+        &mut self,
+        now: Instant,
+        (stamp, on_line): (Stamp, bool),
+        payload_type: u8,
+        packet: &Packet<'_>,
+        out: &mut impl FnMut(&[u8]),
+    ) -> Relayed {
+        let Some(event) = Event::parse(packet.payload) else {
+            return Relayed::default();
+        };
+        let line = &self.line;
+        let start = || line.event_timestamp(now, on_line.then_some(stamp));
+        let Some(relayed) = self.relay.handle(packet.header, event, start) else {
+            return Relayed::default();
+        };
+        let place = self.line.place_event(stamp, relayed.timestamp);
+        let sent = place.is_some_and(|place| {
+            let header = header(place, payload_type, relayed.digit.is_some());
+            self.send(header, &relayed.event.to_bytes(), out)
+        });
+        Relayed { sent, digit: relayed.digit }
+    }
+
+    /// A packet of a telephone event that goes nowhere: only its digit counts.
+    pub(super) fn note_event(&mut self, packet: &Packet<'_>) -> Option<char> {
+        let event = Event::parse(packet.payload)?;
+        self.relay.handle(packet.header, event, || 0)?.digit
+    }
+
+    fn send(&mut self, header: Header, payload: &[u8], out: &mut impl FnMut(&[u8])) -> bool {
+        let packet = header.write(payload, &mut self.buffer);
+        if let Some(packet) = packet {
+            out(packet);
+        }
+        packet.is_some()
+    }
+}
+
+fn header(place: Place, payload_type: u8, marker: bool) -> Header {
+    Header { marker, payload_type, sequence: place.sequence, timestamp: place.timestamp, ssrc: place.ssrc }
+}

@@ -1,0 +1,117 @@
+//! The path in virtual time, judged by what leaves it.
+
+mod dtmf;
+mod gate;
+mod robust;
+mod sound;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::*;
+use crate::rtp::testing::{Sent, epoch, header, ms, packet};
+use crate::sdp::pbx::Direction;
+
+const OPUS: u8 = 111;
+const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };
+const TO_PBX: LineSeed = LineSeed { ssrc: 0xbbbb, sequence: 65_500, timestamp: u32::MAX - 500 };
+const PBX_SSRC: u32 = 0x1111;
+const WHATSAPP_SSRC: u32 = 0x2222;
+
+/// A path, its time, and what has left it.
+struct Rig {
+    path: AudioPath,
+    start: Instant,
+    now: Instant,
+    /// With the milliseconds since the start.
+    to_whatsapp: Vec<(u128, Sent)>,
+    to_pbx: Vec<Sent>,
+}
+
+fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
+    Media {
+        remote: SocketAddr::from(([10, 0, 0, 1], 4000)),
+        codec,
+        payload_type,
+        dtmf,
+        ptime_ms: 20,
+        direction: Direction::SendRecv,
+    }
+}
+
+fn pcmu() -> Media {
+    media(Codec::Pcmu, 0, Some((101, 8000)))
+}
+
+impl Rig {
+    /// A path with its gate shut.
+    fn shut(media: &Media) -> Self {
+        let mut path =
+            AudioPath::new(PathConfig { to_whatsapp: TO_WHATSAPP, to_pbx: TO_PBX, opus_complexity: 5 });
+        path.set_whatsapp(OPUS, 126);
+        path.set_pbx(media).expect("libopus");
+        let start = epoch();
+        Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new() }
+    }
+
+    /// An open path that has sent its first frame of silence.
+    fn open(media: &Media) -> Self {
+        let mut rig = Self::shut(media);
+        rig.path.open(rig.now);
+        rig.wait(0);
+        assert_eq!(rig.to_whatsapp.len(), 1);
+        rig
+    }
+
+    /// Lets time pass, serving each deadline when it comes.
+    fn wait(&mut self, milliseconds: u64) {
+        let end = self.now + ms(milliseconds);
+        while let Some(due) = self.path.deadline().filter(|due| *due <= end) {
+            self.now = due.max(self.now);
+            let (now, start, sent) = (self.now, self.start, &mut self.to_whatsapp);
+            self.path.handle_timeout(now, &mut |party, bytes: &[u8]| {
+                assert_eq!(party, Party::WhatsApp);
+                sent.push(((now - start).as_millis(), Sent::new(bytes)));
+            });
+        }
+        self.now = end;
+    }
+
+    fn pbx(&mut self, bytes: &[u8]) {
+        let (now, start, sent) = (self.now, self.start, &mut self.to_whatsapp);
+        self.path.from_pbx(now, bytes, &mut |bytes: &[u8]| {
+            sent.push(((now - start).as_millis(), Sent::new(bytes)));
+        });
+    }
+
+    fn whatsapp(&mut self, bytes: &[u8]) {
+        let sent = &mut self.to_pbx;
+        self.path.from_whatsapp(self.now, bytes, &mut |bytes: &[u8]| {
+            sent.push(Sent::new(bytes));
+        });
+    }
+
+    fn digits(&mut self) -> String {
+        std::iter::from_fn(|| self.path.poll())
+            .filter_map(|event| match event {
+                PathEvent::Digit { digit, .. } => Some(digit),
+                PathEvent::FirstAudio(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// The numbers of each packet follow those of the one before, in steps of one frame.
+fn assert_continuous<'a>(sent: impl IntoIterator<Item = &'a Sent>, step: u32) {
+    let mut last: Option<Header> = None;
+    for Sent { header, .. } in sent {
+        if let Some(last) = last {
+            assert_eq!(header.ssrc, last.ssrc);
+            assert_eq!(header.sequence, last.sequence.wrapping_add(1), "{last:?} {header:?}");
+            assert_eq!(header.timestamp, last.timestamp.wrapping_add(step), "{last:?} {header:?}");
+        }
+        last = Some(*header);
+    }
+}
+
+use crate::rtp::header::Header;

@@ -1,0 +1,128 @@
+//! What nobody agreed on, and what no one would send.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn comfort_noise_and_unknown_payload_types_are_counted_and_lose_nothing() {
+    let mut rig = Rig::open(&pcmu());
+    rig.wait(20);
+    rig.to_whatsapp.clear();
+    let mut sequence = 0;
+    for index in 0..20_u32 {
+        for (payload_type, payload) in [(0, &[0x55; 160][..]), (13, &[40][..]), (99, &[1, 2][..])] {
+            rig.pbx(&packet(header(payload_type, PBX_SSRC, sequence, index * 160), payload));
+            sequence += 1;
+        }
+        rig.whatsapp(&packet(header(13, WHATSAPP_SSRC, index as u16, 0), &[40]));
+        rig.wait(20);
+    }
+    let counters = rig.path.counters();
+    assert_eq!((counters.pbx.ignored, counters.pbx.lost), (40, 0));
+    assert_eq!(counters.whatsapp.ignored, 20);
+    assert_eq!(rig.to_whatsapp.len(), 20);
+    assert_continuous(rig.to_whatsapp.iter().map(|(_, sent)| sent), 960);
+    assert!(rig.to_pbx.is_empty());
+}
+
+#[test]
+fn comfort_noise_alone_is_filled_in() {
+    let mut rig = Rig::open(&pcmu());
+    for index in 0..50_u16 {
+        rig.pbx(&packet(header(13, PBX_SSRC, index, 0), &[40]));
+        rig.wait(20);
+    }
+    assert_eq!(rig.path.counters().whatsapp.silence, 51);
+}
+
+#[test]
+fn rtcp_empty_payloads_and_garbage_are_counted() {
+    let mut rig = Rig::open(&pcmu());
+    let report = [0x80, 201, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+    for bytes in [&report[..], b"", b"garbage", &[0; 40]] {
+        rig.pbx(bytes);
+        rig.whatsapp(bytes);
+    }
+    rig.pbx(&packet(header(0, PBX_SSRC, 1, 0), &[]));
+    rig.whatsapp(&packet(header(OPUS, WHATSAPP_SSRC, 1, 0), &[]));
+    rig.whatsapp(&packet(header(OPUS, WHATSAPP_SSRC, 2, 0), &[0xff, 0xff]));
+    rig.whatsapp(&packet(header(126, WHATSAPP_SSRC, 3, 0), &[1, 2]));
+    let counters = rig.path.counters();
+    assert_eq!((counters.pbx.malformed, counters.pbx.ignored), (4, 1));
+    assert_eq!((counters.whatsapp.malformed, counters.whatsapp.ignored), (5, 1));
+    assert!(rig.to_pbx.is_empty());
+    assert_eq!(rig.to_whatsapp.len(), 1);
+}
+
+#[test]
+fn no_pbx_yet_is_silence_for_whatsapp() {
+    let start = epoch();
+    let mut path =
+        AudioPath::new(PathConfig { to_whatsapp: TO_WHATSAPP, to_pbx: TO_PBX, opus_complexity: 5 });
+    path.open(start);
+    let mut sent = 0;
+    path.handle_timeout(start, &mut |_, _: &[u8]| sent += 1);
+    path.from_pbx(start, &packet(header(0, 1, 1, 0), &[0; 160]), &mut |_: &[u8]| sent += 10);
+    path.from_whatsapp(start, &packet(header(111, 1, 1, 0), &[0; 16]), &mut |_: &[u8]| sent += 10);
+    assert_eq!(sent, 1);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Pbx(u8, u32, u16, u32, Vec<u8>),
+    WhatsApp(u8, u32, u16, u32, Vec<u8>),
+    Raw(bool, Vec<u8>),
+    Wait(u64),
+    Renegotiate(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let payload = || proptest::collection::vec(any::<u8>(), 0..400);
+    let fields = |types: &'static [u8]| {
+        let near = prop_oneof![0u16..200, any::<u16>()];
+        let stamp = prop_oneof![0u32..200_000, any::<u32>()];
+        (proptest::sample::select(types), 0u32..3, near, stamp, payload())
+    };
+    prop_oneof![
+        fields(&[0, 8, 13, 101, 107]).prop_map(|(a, b, c, d, e)| Step::Pbx(a, b, c, d, e)),
+        fields(&[111, 126, 0]).prop_map(|(a, b, c, d, e)| Step::WhatsApp(a, b, c, d, e)),
+        (any::<bool>(), payload()).prop_map(|(pbx, bytes)| Step::Raw(pbx, bytes)),
+        (0u64..300).prop_map(Step::Wait),
+        (0usize..3).prop_map(Step::Renegotiate),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// No bytes in any order panic, WhatsApp is never starved, and no new packet takes the
+    /// number of another.
+    #[test]
+    fn nothing_breaks_the_path(steps in proptest::collection::vec(step(), 1..60)) {
+        let medias = [pcmu(), media(Codec::Opus, 107, Some((101, 48_000))), media(Codec::Pcma, 8, None)];
+        let mut rig = Rig::open(&pcmu());
+        for step in steps {
+            match step {
+                Step::Pbx(pt, ssrc, seq, ts, payload) => rig.pbx(&packet(header(pt, ssrc, seq, ts), &payload)),
+                Step::WhatsApp(pt, ssrc, seq, ts, payload) => rig.whatsapp(&packet(header(pt, ssrc, seq, ts), &payload)),
+                Step::Raw(true, bytes) => rig.pbx(&bytes),
+                Step::Raw(false, bytes) => rig.whatsapp(&bytes),
+                Step::Wait(milliseconds) => rig.wait(milliseconds),
+                Step::Renegotiate(which) => rig.path.set_pbx(&medias[which]).expect("libopus"),
+            }
+            while rig.path.poll().is_some() {}
+        }
+        rig.wait(1000);
+        let times: Vec<u128> = rig.to_whatsapp.iter().map(|(at, _)| *at).collect();
+        prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 160), "{times:?}");
+        let mut newest = rig.to_whatsapp[0].1.header.sequence;
+        for (_, sent) in &rig.to_whatsapp[1..] {
+            let ahead = sent.header.sequence.wrapping_sub(newest).cast_signed();
+            prop_assert!((-200..=3200).contains(&ahead), "{ahead}");
+            if ahead > 0 {
+                newest = sent.header.sequence;
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Telephone events (RFC 4733): the payload, and a relay between two sides whose clocks differ.
+//!
+//! WhatsApp's timestamps stand on the 48 kHz line of its audio while its durations count in
+//! 8 kHz units; a PBX counts both in the clock it negotiated.
+
+use super::header::Header;
+
+/// WhatsApp's clock of durations, in both directions.
+pub(crate) const WHATSAPP_CLOCK: u32 = 8000;
+
+/// A packet of an event further back than this is not late but a new event.
+const MAX_LATE_SECONDS: u32 = 10;
+
+/// One telephone-event payload (RFC 4733 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Event code; 0 to 15 are the keys.
+    pub(crate) code: u8,
+    /// The event is over.
+    pub(crate) end: bool,
+    /// Power in -dBm0, 0 to 63.
+    pub(crate) volume: u8,
+    /// How long it lasts so far, in units of the stream's clock.
+    pub(crate) duration: u16,
+}
+
+impl Event {
+    /// Reads a payload; `None` when it is too short.
+    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
+        let &[code, flags, high, low, ..] = payload else {
+            return None;
+        };
+        Some(Self {
+            code,
+            end: flags & 0x80 != 0,
+            volume: flags & 0x3f,
+            duration: u16::from_be_bytes([high, low]),
+        })
+    }
+
+    /// The payload's four bytes.
+    pub(crate) fn to_bytes(self) -> [u8; 4] {
+        let [high, low] = self.duration.to_be_bytes();
+        let flags = (u8::from(self.end) << 7) | (self.volume & 0x3f);
+        [self.code, flags, high, low]
+    }
+
+    /// The key, for codes 0 to 15 (RFC 4733 3.2).
+    pub(crate) fn digit(self) -> Option<char> {
+        b"0123456789*#ABCD".get(usize::from(self.code)).map(|key| char::from(*key))
+    }
+}
+
+/// The clocks of an event's way through the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clocks {
+    /// Of the timestamps that come in.
+    pub(crate) timestamp: u32,
+    /// Of the durations that come in.
+    pub(crate) from: u32,
+    /// Of the durations that go out.
+    pub(crate) to: u32,
+}
+
+/// Carries the events of one direction over, and tells each key once.
+#[derive(Debug, Clone)]
+pub(crate) struct Relay {
+    clocks: Clocks,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// No event yet.
+    Idle,
+    /// This event, still going on or the newest one over.
+    Known(Known),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    code: u8,
+    /// As it came in, of the present segment.
+    timestamp: u32,
+    duration: u16,
+    ended: bool,
+    /// As it goes out.
+    out_timestamp: u32,
+    /// Outgoing duration of the segments before the present one (RFC 4733 2.5.1.3).
+    earlier: u32,
+}
+
+/// What goes out for a packet that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Relayed {
+    pub(crate) event: Event,
+    pub(crate) timestamp: u32,
+    /// Set for the first packet of an event, which alone carries the marker.
+    pub(crate) digit: Option<char>,
+}
+
+impl Relay {
+    pub(crate) fn new(clocks: Clocks) -> Self {
+        Self { clocks, state: State::Idle }
+    }
+
+    /// The PBX's clock has changed; the event that is going on keeps its timestamps.
+    pub(crate) fn set_clocks(&mut self, clocks: Clocks) {
+        self.clocks = clocks;
+    }
+
+    /// A packet of an event; `start` gives the outgoing timestamp of one that begins. `None` for
+    /// events that are no keys and for stragglers of an event already followed by another.
+    pub(crate) fn handle(
+        &mut self,
+        header: Header,
+        event: Event,
+        start: impl FnOnce() -> u32,
+    ) -> Option<Relayed> {
+        let digit = event.digit()?;
+        let (mut known, first) = match self.state {
+            State::Known(known) if known.is_same(header, event) => (known, false),
+            State::Known(known) if known.is_continued_by(header, event, self.clocks) => {
+                let earlier = known.earlier + self.scale(known.duration);
+                (Known { earlier, ..known }, false)
+            }
+            State::Known(known) if known.is_newer_than(header, self.clocks) => return None,
+            State::Known(_) | State::Idle => (Known::new(event, start()), true),
+        };
+        known.timestamp = header.timestamp;
+        known.duration = event.duration;
+        known.ended |= event.end;
+        self.state = State::Known(known);
+        let duration = known.earlier + self.scale(event.duration);
+        Some(Relayed {
+            event: Event { duration: u16::try_from(duration).unwrap_or(u16::MAX), ..event },
+            timestamp: known.out_timestamp,
+            digit: first.then_some(digit),
+        })
+    }
+
+    fn scale(&self, duration: u16) -> u32 {
+        let scaled = u64::from(duration) * u64::from(self.clocks.to) / u64::from(self.clocks.from);
+        u32::try_from(scaled).unwrap_or(u32::MAX).min(u32::MAX / 4)
+    }
+}
+
+impl Known {
+    fn new(event: Event, out_timestamp: u32) -> Self {
+        Self { code: event.code, timestamp: 0, duration: 0, ended: false, out_timestamp, earlier: 0 }
+    }
+
+    /// A marker after the end is the same key again from a sender whose timestamp stood still.
+    fn is_same(&self, header: Header, event: Event) -> bool {
+        let again = self.ended && header.marker && !event.end;
+        header.timestamp == self.timestamp && event.code == self.code && !again
+    }
+
+    /// The next segment of an event longer than its duration field can say.
+    fn is_continued_by(&self, header: Header, event: Event, clocks: Clocks) -> bool {
+        let ticks = u64::from(self.duration) * u64::from(clocks.timestamp) / u64::from(clocks.from);
+        let step = header.timestamp.wrapping_sub(self.timestamp);
+        event.code == self.code
+            && !self.ended
+            && !header.marker
+            && self.duration > 0
+            && u64::from(step) == ticks
+    }
+
+    fn is_newer_than(&self, header: Header, clocks: Clocks) -> bool {
+        let behind = self.timestamp.wrapping_sub(header.timestamp);
+        (1..=MAX_LATE_SECONDS * clocks.timestamp).contains(&behind)
+    }
+}
+
+#[cfg(test)]
+mod tests;

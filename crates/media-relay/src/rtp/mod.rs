@@ -1,0 +1,10 @@
+//! RTP (RFC 3550): headers, the continuous line of packets towards each side, telephone events.
+
+pub(crate) mod dtmf;
+pub(crate) mod header;
+pub(crate) mod latch;
+pub(crate) mod rewrite;
+pub(crate) mod sequence;
+
+#[cfg(test)]
+pub(crate) mod testing;

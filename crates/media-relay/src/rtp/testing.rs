@@ -1,0 +1,37 @@
+//! Virtual time and packets for the tests of the pure modules.
+
+use std::time::{Duration, Instant};
+
+use super::header::{Header, Packet};
+
+/// The start of virtual time; tests only ever add to it.
+#[expect(clippy::disallowed_methods, reason = "std has no other way to make an Instant; nothing measures it")]
+pub(crate) fn epoch() -> Instant {
+    Instant::now()
+}
+
+pub(crate) fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+pub(crate) fn header(payload_type: u8, ssrc: u32, sequence: u16, timestamp: u32) -> Header {
+    Header { marker: false, payload_type, sequence, timestamp, ssrc }
+}
+
+pub(crate) fn packet(header: Header, payload: &[u8]) -> Vec<u8> {
+    [&header.to_bytes()[..], payload].concat()
+}
+
+/// A packet that was sent, owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) header: Header,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Sent {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        let packet = Packet::parse(bytes).expect("what we send is RTP");
+        Self { header: packet.header, payload: packet.payload.to_vec() }
+    }
+}

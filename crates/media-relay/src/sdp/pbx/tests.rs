@@ -1,0 +1,251 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const ALL: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
+
+fn ours() -> SocketAddr {
+    "192.0.2.10:40000".parse().expect("address")
+}
+
+/// An Asterisk-like offer around the given lines.
+fn sdp(lines: &str) -> String {
+    let head = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=Asterisk\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n";
+    format!("{head}{}", lines.replace('\n', "\r\n"))
+}
+
+fn agreed(lines: &str, preference: &[Codec]) -> Media {
+    let offer = parse_offer(sdp(lines).as_bytes()).expect("usable");
+    answer(&offer, ours(), 7, preference).expect("agreed").1
+}
+
+#[test]
+fn an_answer_byte_for_byte_with_what_is_refused_in_its_place() {
+    let offer = sdp("\
+m=video 5000 RTP/AVP 96 97
+a=rtpmap:96 H264/90000
+m=audio 4000 RTP/AVP 8 0 107 101
+a=rtpmap:107 opus/48000/2
+a=rtpmap:101 telephone-event/8000
+a=ptime:20
+a=mid:one
+m=image 5002 udptl t38
+m=audio 5004 RTP/AVP 0
+");
+    let offer = parse_offer(offer.as_bytes()).expect("usable");
+    let (answer, media) = answer(&offer, ours(), 7, &[Codec::Pcma, Codec::Opus]).expect("agreed");
+    let expected = "\
+v=0
+o=- 7 1 IN IP4 192.0.2.10
+s=-
+c=IN IP4 192.0.2.10
+t=0 0
+m=video 0 RTP/AVP 96 97
+m=audio 40000 RTP/AVP 8 101
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
+a=ptime:20
+a=sendrecv
+a=mid:one
+m=image 0 udptl t38
+m=audio 0 RTP/AVP 0
+";
+    assert_eq!(answer, expected.replace('\n', "\r\n"));
+    assert_eq!(
+        media,
+        Media {
+            remote: "10.0.0.1:4000".parse().expect("address"),
+            codec: Codec::Pcma,
+            payload_type: 8,
+            dtmf: Some((101, 8000)),
+            ptime_ms: 20,
+            direction: Direction::SendRecv,
+        }
+    );
+}
+
+#[test]
+fn our_offer_byte_for_byte() {
+    let expected = "\
+v=0
+o=- 7 1 IN IP4 192.0.2.10
+s=-
+c=IN IP4 192.0.2.10
+t=0 0
+m=audio 40000 RTP/AVP 107 0 102 101
+a=rtpmap:107 opus/48000/2
+a=fmtp:107 maxaveragebitrate=20000;maxplaybackrate=16000;minptime=20;sprop-maxcapturerate=16000;useinbandfec=1
+a=rtpmap:0 PCMU/8000
+a=rtpmap:102 telephone-event/48000
+a=fmtp:102 0-15
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
+a=ptime:20
+a=sendrecv
+";
+    let sdp = offer(ours(), 7, &[Codec::Opus, Codec::Pcmu]);
+    assert_eq!(sdp, expected.replace('\n', "\r\n"));
+    let sdp = offer("[2001:db8::9]:40000".parse().expect("address"), 7, &[Codec::Pcma]);
+    assert!(sdp.contains("o=- 7 1 IN IP6 2001:db8::9\r\n"));
+    assert!(sdp.contains("m=audio 40000 RTP/AVP 8 101\r\n"));
+}
+
+#[test]
+fn our_preference_decides() {
+    let lines =
+        "m=audio 4000 RTP/AVP 8 0 96 101\na=rtpmap:96 opus/48000/2\na=rtpmap:101 telephone-event/8000\n";
+    for (preference, expected) in [
+        (&ALL[..], (Codec::Opus, 96)),
+        (&[Codec::Pcmu, Codec::Pcma], (Codec::Pcmu, 0)),
+        (&[Codec::Pcma, Codec::Pcmu], (Codec::Pcma, 8)),
+    ] {
+        let media = agreed(lines, preference);
+        assert_eq!((media.codec, media.payload_type), expected);
+    }
+}
+
+#[test]
+fn events_take_the_clock_of_the_audio_when_it_is_offered() {
+    let both = "m=audio 4000 RTP/AVP 0 96 100 101\na=rtpmap:96 opus/48000/2\n\
+        a=rtpmap:100 telephone-event/8000\na=rtpmap:101 telephone-event/48000\n";
+    assert_eq!(agreed(both, &[Codec::Opus]).dtmf, Some((101, 48_000)));
+    assert_eq!(agreed(both, &[Codec::Pcmu]).dtmf, Some((100, 8000)));
+    let only_8000 =
+        "m=audio 4000 RTP/AVP 96 100\na=rtpmap:96 opus/48000/2\na=rtpmap:100 telephone-event/8000\n";
+    assert_eq!(agreed(only_8000, &ALL).dtmf, Some((100, 8000)));
+    let only_48000 = "m=audio 4000 RTP/AVP 0 100\na=rtpmap:100 telephone-event/48000\n";
+    assert_eq!(agreed(only_48000, &ALL).dtmf, None);
+    assert_eq!(agreed("m=audio 4000 RTP/AVP 0\n", &ALL).dtmf, None);
+}
+
+#[test]
+fn hold_in_all_its_spellings() {
+    let cases = [
+        ("a=sendrecv", Direction::SendRecv),
+        ("a=sendonly", Direction::RecvOnly),
+        ("a=recvonly", Direction::SendOnly),
+        ("a=inactive", Direction::Inactive),
+        ("c=IN IP4 0.0.0.0", Direction::RecvOnly),
+        ("c=IN IP4 0.0.0.0\na=inactive", Direction::Inactive),
+        ("c=IN IP6 ::", Direction::RecvOnly),
+    ];
+    for (line, direction) in cases {
+        let media = agreed(&format!("m=audio 4000 RTP/AVP 0\n{line}\n"), &ALL);
+        assert_eq!(media.direction, direction, "{line}");
+    }
+    let session = sdp("a=sendonly\nm=audio 4000 RTP/AVP 0\n");
+    let offer = parse_offer(session.as_bytes()).expect("usable");
+    let (answer, _) = answer(&offer, ours(), 7, &ALL).expect("agreed");
+    assert!(answer.ends_with("a=recvonly\r\n"));
+}
+
+#[test]
+fn addresses_profiles_and_packet_times() {
+    let media = agreed("m=audio 4000 RTP/AVP 0\nc=IN IP6 2001:db8::1\na=ptime:30\n", &ALL);
+    assert_eq!(media.remote, "[2001:db8::1]:4000".parse().expect("address"));
+    assert_eq!(media.ptime_ms, 30);
+    for (ptime, expected) in [("x", 20), ("0", 20), ("9999", 20), ("20.0", 20), ("60", 60)] {
+        let media = agreed(&format!("m=audio 4000 RTP/AVP 0\na=ptime:{ptime}\n"), &ALL);
+        assert_eq!(media.ptime_ms, expected);
+    }
+    let avpf = sdp("m=audio 4000 RTP/AVPF 0\n");
+    let offer = parse_offer(avpf.as_bytes()).expect("usable");
+    let (answer, _) = answer(&offer, ours(), 7, &ALL).expect("agreed");
+    assert!(answer.contains("m=audio 40000 RTP/AVPF 0\r\n"));
+}
+
+#[test]
+fn a_secure_stream_is_passed_over_for_the_plain_one() {
+    let both = sdp("m=audio 4000 RTP/SAVP 0\nm=audio 4002 RTP/AVP 0\n");
+    let offer = parse_offer(both.as_bytes()).expect("usable");
+    let (answer, media) = answer(&offer, ours(), 7, &ALL).expect("agreed");
+    assert_eq!(media.remote.port(), 4002);
+    assert!(answer.contains("m=audio 0 RTP/SAVP 0\r\nm=audio 40000 RTP/AVP 0\r\n"));
+}
+
+#[test]
+fn what_cannot_work_is_refused_by_name() {
+    let cases = [
+        ("", SdpError::NoUsableMedia),
+        ("m=audio 0 RTP/AVP 0\n", SdpError::NoUsableMedia),
+        ("m=audio 4000 RTP/SAVP 0\n", SdpError::NoUsableMedia),
+        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", SdpError::NoUsableMedia),
+        ("m=video 4000 RTP/AVP 96\n", SdpError::NoUsableMedia),
+        ("m=image 4000 udptl t38\n", SdpError::NoUsableMedia),
+        ("m=audio 4000 RTP/AVP 0\nc=IN IP4 pbx.example.com\n", SdpError::NoAddress),
+        ("m=audio 4000 RTP/AVP 0\nc=IN IP4 224.2.1.1/127\n", SdpError::NoAddress),
+    ];
+    for (lines, error) in cases {
+        assert_eq!(parse_offer(sdp(lines).as_bytes()), Err(error.clone()), "{lines}");
+        assert_eq!(parse_answer(sdp(lines).as_bytes(), &ALL), Err(error), "{lines}");
+    }
+    let g729 = sdp("m=audio 4000 RTP/AVP 18 101\na=rtpmap:101 telephone-event/8000\n");
+    let offer = parse_offer(g729.as_bytes()).expect("readable");
+    assert_eq!(answer(&offer, ours(), 7, &ALL), Err(SdpError::NoCommonCodec));
+    assert_eq!(parse_answer(g729.as_bytes(), &ALL), Err(SdpError::NoCommonCodec));
+}
+
+#[test]
+fn the_pbx_chooses_among_what_we_offered() {
+    let answer = sdp("m=audio 4000 RTP/AVP 9 8 0 101\na=rtpmap:101 telephone-event/8000\n");
+    let media = parse_answer(answer.as_bytes(), &[Codec::Opus, Codec::Pcmu, Codec::Pcma]).expect("agreed");
+    assert_eq!((media.codec, media.dtmf), (Codec::Pcma, Some((101, 8000))));
+    let media = parse_answer(answer.as_bytes(), &[Codec::Opus, Codec::Pcmu]).expect("agreed");
+    assert_eq!(media.codec, Codec::Pcmu);
+}
+
+#[test]
+fn our_offer_is_answered_by_ourselves() {
+    let offered = offer(ours(), 7, &ALL);
+    let read = parse_offer(offered.as_bytes()).expect("ours");
+    let there: SocketAddr = "198.51.100.1:5000".parse().expect("address");
+    let (answered, at_them) = answer(&read, there, 8, &[Codec::Opus]).expect("agreed");
+    let at_us = parse_answer(answered.as_bytes(), &ALL).expect("agreed");
+    assert_eq!(at_us.remote, there);
+    assert_eq!(at_them.remote, ours());
+    assert_eq!(at_us.dtmf, Some((102, 48_000)));
+    assert_eq!((at_us.codec, at_us.payload_type), (at_them.codec, at_them.payload_type));
+}
+
+#[test]
+fn codec_names_come_back() {
+    for codec in ALL {
+        assert_eq!(codec.to_string().parse(), Ok(codec));
+        assert_eq!(codec.to_string().to_uppercase().parse(), Ok(codec));
+    }
+    assert_eq!("g729".parse::<Codec>(), Err(UnknownCodec("g729".into())));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = parse_offer(&bytes);
+        let _ = parse_answer(&bytes, &ALL);
+    }
+
+    #[test]
+    fn every_stream_is_answered_in_its_place(
+        streams in proptest::collection::vec(
+            prop_oneof![
+                Just("audio 4000 RTP/AVP 0"), Just("audio 0 RTP/AVP 0"), Just("video 1 RTP/AVP 96"),
+                Just("image 2 udptl t38"), Just("audio 3 RTP/SAVP 0"), Just("application 4 TCP x"),
+            ],
+            1..6,
+        ),
+    ) {
+        let lines: String = streams.iter().map(|stream| format!("m={stream}\n")).collect();
+        if let Ok(offer) = parse_offer(sdp(&lines).as_bytes()) {
+            let (answer, _) = answer(&offer, ours(), 7, &ALL).expect("PCMU is in it");
+            let answered: Vec<&str> = answer.lines().filter(|line| line.starts_with("m=")).collect();
+            prop_assert_eq!(answered.len(), streams.len());
+            let mut taken = 0;
+            for (ours, theirs) in answered.iter().zip(&streams) {
+                let kind = |line: &str| line.trim_start_matches("m=").split(' ').next().map(str::to_owned);
+                prop_assert_eq!(kind(ours), kind(theirs));
+                taken += usize::from(!ours.contains(" 0 "));
+            }
+            prop_assert_eq!(taken, 1);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The control handle of one call's audio path.
+
+use std::net::SocketAddr;
+
+use crate::peer::{Credentials, DtlsRole, RemotePeer};
+use crate::sdp::{pbx, whatsapp};
+use crate::worker::{Command, WhatsAppRemote, WorkerHandle};
+
+/// Who made the offer towards WhatsApp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaRole {
+    /// A call to WhatsApp: our offer said `actpass`, their answer chooses.
+    WeOffered,
+    /// A call from WhatsApp: our answer says `active`.
+    WeAnswered,
+}
+
+impl WaRole {
+    /// RFC 5763 5. An answer must not say `actpass`; WhatsApp's has been seen
+    /// to, and then it behaves as the client.
+    fn dtls(self, theirs: whatsapp::Setup) -> DtlsRole {
+        match (self, theirs) {
+            (Self::WeAnswered, _) | (Self::WeOffered, whatsapp::Setup::Passive) => DtlsRole::Client,
+            (Self::WeOffered, whatsapp::Setup::Active | whatsapp::Setup::ActPass) => DtlsRole::Server,
+        }
+    }
+}
+
+/// One call's audio path. Its sockets are bound and its credentials drawn;
+/// dropping it closes the path.
+///
+/// Each method hands a command to the worker and returns. Do not call them
+/// from the event callback, which runs on the worker itself.
+pub struct AudioSession {
+    pub(crate) id: u64,
+    pub(crate) worker: WorkerHandle,
+    pub(crate) whatsapp: whatsapp::Local,
+    pub(crate) pbx: SocketAddr,
+}
+
+impl AudioSession {
+    /// Our offer to WhatsApp. The same bytes each time.
+    pub fn whatsapp_offer(&self) -> String {
+        whatsapp::offer(&self.whatsapp)
+    }
+
+    /// Our answer to WhatsApp's offer. The same bytes for the same offer.
+    pub fn whatsapp_answer(&self, offer: &whatsapp::Remote) -> String {
+        whatsapp::answer(&self.whatsapp, offer)
+    }
+
+    /// The address the PBX is to send RTP to: the advertised one.
+    pub fn pbx_address(&self) -> SocketAddr {
+        self.pbx
+    }
+
+    /// WhatsApp's description is known: ICE starts at once, and DTLS after it.
+    /// Only the first counts.
+    pub fn connect_whatsapp(&self, remote: whatsapp::Remote, role: WaRole) {
+        let remote = WhatsAppRemote {
+            opus_pt: remote.opus_pt,
+            dtmf_pt: remote.dtmf_pt,
+            peer: RemotePeer {
+                role: role.dtls(remote.setup),
+                candidates: remote.candidates,
+                credentials: Credentials { ufrag: remote.ufrag, pwd: remote.pwd },
+                fingerprint: remote.fingerprint,
+            },
+        };
+        self.send(Command::ConnectWhatsApp(self.id, Box::new(remote)));
+    }
+
+    /// What was negotiated with the PBX; again after a re-negotiation.
+    pub fn connect_pbx(&self, media: pbx::Media) {
+        self.send(Command::ConnectPbx(self.id, Box::new(media)));
+    }
+
+    /// From now on sound passes both ways. Before, neither RTP nor RTCP leaves
+    /// towards WhatsApp, whose phone would take it for an answered call.
+    pub fn open(&self) {
+        self.send(Command::OpenGate(self.id));
+    }
+
+    fn send(&self, command: Command) {
+        // A worker that is gone has closed the call, and said so.
+        self.worker.send(command);
+    }
+}
+
+impl Drop for AudioSession {
+    fn drop(&mut self) {
+        self.send(Command::Close(self.id));
+    }
+}
+
+impl std::fmt::Debug for AudioSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AudioSession").field("id", &self.id).field("pbx", &self.pbx).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use whatsapp::Setup;
+
+    #[test]
+    fn the_dtls_role_follows_from_offer_and_answer() {
+        for setup in [Setup::Active, Setup::Passive, Setup::ActPass] {
+            assert_eq!(WaRole::WeAnswered.dtls(setup), DtlsRole::Client);
+        }
+        assert_eq!(WaRole::WeOffered.dtls(Setup::Active), DtlsRole::Server);
+        assert_eq!(WaRole::WeOffered.dtls(Setup::Passive), DtlsRole::Client);
+        assert_eq!(WaRole::WeOffered.dtls(Setup::ActPass), DtlsRole::Server);
+    }
+}

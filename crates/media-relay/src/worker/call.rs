@@ -1,0 +1,254 @@
+//! One call on a worker: two sockets, the WhatsApp peer and the audio path.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::counters::Counters;
+use super::socket::MediaSocket;
+use crate::event::{MediaEvent, Summary};
+use crate::path::{AudioPath, Party, PathEvent};
+use crate::peer::{Discard, PeerOutput, Received, RemotePeer, TRAILER, WhatsAppPeer};
+use crate::rtp::header::is_rtcp;
+use crate::rtp::latch::Latch;
+use crate::sdp::pbx;
+
+/// Larger datagrams than this are neither audio nor a handshake.
+const LARGEST_DATAGRAM: usize = 2048;
+
+/// Datagrams taken from one socket per turn. What is left waits until every
+/// other call has had its turn.
+const BURST: usize = 32;
+
+/// The owner's callback.
+pub(crate) type Events = Box<dyn FnMut(MediaEvent) + Send>;
+
+/// What all calls of a worker share: buffers and counters.
+pub(super) struct Tools {
+    incoming: [u8; LARGEST_DATAGRAM],
+    outgoing: [u8; LARGEST_DATAGRAM + TRAILER],
+    pub(super) counters: std::sync::Arc<Counters>,
+}
+
+impl Tools {
+    pub(super) fn new(counters: std::sync::Arc<Counters>) -> Self {
+        Self { incoming: [0; LARGEST_DATAGRAM], outgoing: [0; LARGEST_DATAGRAM + TRAILER], counters }
+    }
+}
+
+/// The remote description, as far as this side of the crate needs it.
+pub(crate) struct WhatsAppRemote {
+    pub(crate) peer: RemotePeer,
+    pub(crate) opus_pt: u8,
+    pub(crate) dtmf_pt: u8,
+}
+
+/// One call.
+pub(crate) struct Call {
+    pub(crate) pbx: MediaSocket,
+    pub(crate) whatsapp: MediaSocket,
+    pub(crate) peer: WhatsAppPeer,
+    pub(crate) path: AudioPath,
+    pub(crate) events: Events,
+    /// Whose packets are taken on the PBX side. `None` until it is connected.
+    latch: Option<(SocketAddr, Latch)>,
+    refused: u64,
+    setup: Option<Duration>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        (pbx, whatsapp): (MediaSocket, MediaSocket),
+        peer: WhatsAppPeer,
+        path: AudioPath,
+        events: Events,
+    ) -> Self {
+        Self { pbx, whatsapp, peer, path, events, latch: None, refused: 0, setup: None }
+    }
+
+    pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
+        self.path.set_whatsapp(remote.opus_pt, remote.dtmf_pt);
+        self.peer.connect(now, remote.peer);
+    }
+
+    pub(super) fn connect_pbx(&mut self, media: &pbx::Media) {
+        if let Err(error) = self.path.set_pbx(media) {
+            tracing::warn!(%error, "the audio path refuses what was negotiated");
+            return;
+        }
+        if self.latch.as_ref().is_none_or(|(of, _)| *of != media.remote) {
+            self.latch = Some((media.remote, Latch::new(media.remote)));
+        }
+    }
+
+    /// Takes what has come from one side. Whether there may be more.
+    pub(super) fn receive(&mut self, now: Instant, from: Party, tools: &mut Tools) -> bool {
+        for _ in 0..BURST {
+            let socket = match from {
+                Party::Pbx => &self.pbx,
+                Party::WhatsApp => &self.whatsapp,
+            };
+            let Some((len, source)) = socket.receive(&mut tools.incoming) else {
+                return false;
+            };
+            let outcome = match from {
+                Party::Pbx => self.hear_pbx(now, source, len, tools),
+                Party::WhatsApp => self.hear_whatsapp(now, source, len, tools),
+            };
+            if let Err(why) = outcome {
+                self.refused += 1;
+                tools.counters.refused(why);
+            }
+        }
+        true
+    }
+
+    fn hear_pbx(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        len: usize,
+        tools: &mut Tools,
+    ) -> Result<(), Discard> {
+        let Tools { incoming, outgoing, counters } = tools;
+        counters.pbx_received.increment();
+        let packet = datagram(incoming, len)?;
+        let (_, latch) = self.latch.as_mut().ok_or(Discard::Early)?;
+        if is_rtcp(packet) {
+            counters.pbx_rtcp.increment();
+            return Ok(());
+        }
+        if !latch.accepts(now, source, packet) {
+            return Err(Discard::Stranger);
+        }
+        let (peer, socket) = (&mut self.peer, &self.whatsapp);
+        self.path.from_pbx(now, packet, &mut |rtp: &[u8]| {
+            send_protected(peer, socket, outgoing, counters, rtp);
+        });
+        Ok(())
+    }
+
+    fn hear_whatsapp(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        len: usize,
+        tools: &mut Tools,
+    ) -> Result<(), Discard> {
+        let Tools { incoming, counters, .. } = tools;
+        counters.whatsapp_received.increment();
+        let packet = datagram(incoming, len)?;
+        match self.peer.handle_datagram(now, source, packet) {
+            // RTCP is authenticated and counted; its reports wait for a use.
+            Received::Handled | Received::Rtcp(_) => Ok(()),
+            Received::Refused(why) => Err(why),
+            Received::Rtp(len) => {
+                let packet = packet.get(..len).ok_or(Discard::Malformed)?;
+                let destination = self.latch.as_ref().and_then(|(_, l)| l.destination());
+                let socket = &self.pbx;
+                self.path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
+                    send_plain(socket, destination, counters, rtp);
+                });
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, tools: &mut Tools) {
+        if self.peer.deadline().is_some_and(|at| at <= now) {
+            self.peer.handle_timeout(now);
+        }
+        if self.path.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let Tools { outgoing, counters, .. } = tools;
+        let destination = self.latch.as_ref().and_then(|(_, l)| l.destination());
+        let (peer, pbx, whatsapp) = (&mut self.peer, &self.pbx, &self.whatsapp);
+        self.path.handle_timeout(now, &mut |to, rtp: &[u8]| match to {
+            Party::Pbx => send_plain(pbx, destination, counters, rtp),
+            Party::WhatsApp => send_protected(peer, whatsapp, outgoing, counters, rtp),
+        });
+    }
+
+    /// Drains the machines: sends what is to be sent, tells what has happened.
+    pub(super) fn settle(&mut self, counters: &Counters) {
+        while let Some(output) = self.peer.poll() {
+            match output {
+                PeerOutput::Transmit { destination, bytes } => {
+                    let sent = self.whatsapp.send(&bytes, destination);
+                    count(sent, &counters.whatsapp_sent, counters);
+                }
+                PeerOutput::Connected(took) => {
+                    self.setup = Some(took);
+                    (self.events)(MediaEvent::Connected);
+                }
+                PeerOutput::Failed(failure) => {
+                    counters.failed(&failure);
+                    (self.events)(MediaEvent::Failed(failure));
+                }
+            }
+        }
+        while let Some(event) = self.path.poll() {
+            (self.events)(match event {
+                PathEvent::Digit { from, digit } => MediaEvent::Digit { from, digit },
+                PathEvent::FirstAudio(party) => MediaEvent::FirstAudio(party),
+            });
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let times = [self.peer.deadline(), self.path.deadline()];
+        times.into_iter().flatten().min()
+    }
+
+    /// Says goodbye to WhatsApp's relay.
+    pub(super) fn close(&mut self, counters: &Counters) {
+        self.peer.close();
+        self.settle(counters);
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        Summary { packets: self.path.counters(), refused: self.refused, setup: self.setup }
+    }
+}
+
+/// One that fills the buffer was longer and is cut off.
+fn datagram(buffer: &mut [u8], len: usize) -> Result<&mut [u8], Discard> {
+    if len >= buffer.len() {
+        return Err(Discard::Malformed);
+    }
+    buffer.get_mut(..len).ok_or(Discard::Malformed)
+}
+
+fn send_protected(
+    peer: &mut WhatsAppPeer,
+    socket: &MediaSocket,
+    buffer: &mut [u8],
+    counters: &Counters,
+    rtp: &[u8],
+) {
+    let Some(place) = buffer.get_mut(..rtp.len()) else {
+        return counters.unsent.increment();
+    };
+    place.copy_from_slice(rtp);
+    let sent = match peer.protect_rtp(buffer, rtp.len()) {
+        Some(Ok((destination, len))) => {
+            let datagram = buffer.get(..len);
+            datagram.is_some_and(|datagram| socket.send(datagram, destination))
+        }
+        Some(Err(_)) | None => false,
+    };
+    count(sent, &counters.whatsapp_sent, counters);
+}
+
+fn send_plain(socket: &MediaSocket, destination: Option<SocketAddr>, counters: &Counters, rtp: &[u8]) {
+    let sent = destination.is_some_and(|destination| socket.send(rtp, destination));
+    count(sent, &counters.pbx_sent, counters);
+}
+
+fn count(sent: bool, on: &super::counters::Counter, counters: &Counters) {
+    if sent {
+        on.increment();
+    } else {
+        counters.unsent.increment();
+    }
+}

@@ -1,0 +1,332 @@
+//! A worker: one thread, one poll, the calls that live on it.
+//!
+//! A packet meets no lock, no allocation of ours, no channel and no log line.
+//! Control comes in by a bounded queue, state goes out by the calls' callbacks.
+#![expect(clippy::disallowed_methods, reason = "the worker is the clock of the pure machines")]
+
+mod call;
+mod counters;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Interest, Poll, Token, Waker};
+
+pub(crate) use call::{Call, WhatsAppRemote};
+use counters::Counters;
+pub use counters::RelayCounters;
+pub(crate) use socket::{BindError, MediaSocket};
+use timer::{Armed, Timers};
+
+use self::call::Tools;
+use crate::event::{MediaEvent, MediaFailure};
+use crate::path::Party;
+use crate::sdp::pbx;
+
+/// Commands that wait for one worker. When it is full, the caller waits for
+/// the worker's next turn: a few hundred microseconds, and no command is lost.
+const CONTROL_QUEUE: usize = 1024;
+/// Commands taken per turn, so that packets are not kept waiting.
+const CONTROL_BURST: usize = 64;
+/// Ready sockets per turn.
+const READY: usize = 1024;
+/// A call is stepped by its timer once in this at the most.
+const SHORTEST_TIMER: Duration = Duration::from_millis(1);
+
+const CONTROL: Token = Token(usize::MAX);
+
+/// What a worker is asked to do. The number is the call's.
+pub(crate) enum Command {
+    Open(u64, Box<Call>),
+    ConnectWhatsApp(u64, Box<WhatsAppRemote>),
+    ConnectPbx(u64, Box<pbx::Media>),
+    OpenGate(u64),
+    Close(u64),
+    Stop,
+}
+
+/// How the rest of the crate reaches a worker.
+#[derive(Clone)]
+pub(crate) struct WorkerHandle {
+    commands: SyncSender<Command>,
+    waker: Arc<Waker>,
+    load: Arc<AtomicUsize>,
+    counters: Arc<Counters>,
+}
+
+impl WorkerHandle {
+    /// Whether the worker is there to do it.
+    pub(crate) fn send(&self, command: Command) -> bool {
+        let sent = self.commands.send(command).is_ok();
+        // A worker that cannot be woken still sees it at its next packet.
+        sent && self.waker.wake().is_ok()
+    }
+
+    /// Calls on it, those included that are on their way.
+    pub(crate) fn load(&self) -> &AtomicUsize {
+        &self.load
+    }
+
+    pub(crate) fn add_counters(&self, totals: &mut RelayCounters) {
+        self.counters.add_to(totals);
+    }
+}
+
+/// Starts a worker thread.
+pub(crate) fn start(number: usize) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), CONTROL)?);
+    let (commands, queue) = sync_channel(CONTROL_QUEUE);
+    let counters = Arc::new(Counters::default());
+    let load = Arc::new(AtomicUsize::new(0));
+    let worker = Worker {
+        poll,
+        queue,
+        load: Arc::clone(&load),
+        slots: Slots::default(),
+        timers: Timers::new(),
+        tools: Tools::new(Arc::clone(&counters)),
+        unfinished: Vec::with_capacity(READY),
+        control_left: false,
+    };
+    let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || worker.run())?;
+    let handle = WorkerHandle { commands, waker, load, counters };
+    Ok((handle, thread))
+}
+
+struct Slot {
+    id: u64,
+    call: Box<Call>,
+    armed: Armed,
+}
+
+/// The calls. A slot's place is its sockets' token; a call's number outlives it.
+#[derive(Default)]
+struct Slots {
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    by_id: HashMap<u64, usize>,
+}
+
+impl Slots {
+    fn insert(&mut self, id: u64, call: Box<Call>) -> usize {
+        let slot = Slot { id, call, armed: Armed::default() };
+        let place = self.free.pop().unwrap_or(self.slots.len());
+        match self.slots.get_mut(place) {
+            Some(free) => *free = Some(slot),
+            None => self.slots.push(Some(slot)),
+        }
+        self.by_id.insert(id, place);
+        place
+    }
+
+    fn get_mut(&mut self, place: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(place)?.as_mut()
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Slot> {
+        let slot = self.slots.get_mut(place)?.take()?;
+        self.by_id.remove(&slot.id);
+        self.free.push(place);
+        Some(slot)
+    }
+}
+
+struct Worker {
+    poll: Poll,
+    queue: Receiver<Command>,
+    load: Arc<AtomicUsize>,
+    slots: Slots,
+    timers: Timers,
+    tools: Tools,
+    /// Sockets that were not read dry in their turn: edge-triggered, they
+    /// will not be reported again.
+    unfinished: Vec<Token>,
+    /// The control queue was not read dry.
+    control_left: bool,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut ready = mio::Events::with_capacity(READY);
+        let mut turn = Vec::with_capacity(READY);
+        loop {
+            match self.poll.poll(&mut ready, self.patience(Instant::now())) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    tracing::error!(%error, "a media worker cannot poll and stops");
+                    break;
+                }
+            }
+            if self.control(Instant::now()) == Turn::Last {
+                break;
+            }
+            turn.append(&mut self.unfinished);
+            turn.extend(ready.iter().map(mio::event::Event::token));
+            let now = Instant::now();
+            for token in turn.drain(..).filter(|token| *token != CONTROL) {
+                self.receive(now, token);
+            }
+            self.fire(Instant::now());
+        }
+        for place in 0..self.slots.slots.len() {
+            self.close(place, None);
+        }
+    }
+
+    /// How long to sleep.
+    fn patience(&self, now: Instant) -> Option<Duration> {
+        if self.control_left || !self.unfinished.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = self.timers.next()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    fn control(&mut self, now: Instant) -> Turn {
+        for _ in 0..CONTROL_BURST {
+            let Ok(command) = self.queue.try_recv() else {
+                self.control_left = false;
+                return Turn::Next;
+            };
+            match command {
+                Command::Stop => return Turn::Last,
+                Command::Open(id, call) => self.open(id, call),
+                Command::Close(id) => {
+                    if let Some(place) = self.place(id) {
+                        self.close(place, None);
+                    }
+                }
+                Command::ConnectWhatsApp(id, remote) => {
+                    self.step(self.place(id), now, |call, _| {
+                        call.connect_whatsapp(now, *remote);
+                    });
+                }
+                Command::ConnectPbx(id, media) => {
+                    self.step(self.place(id), now, |call, _| call.connect_pbx(&media));
+                }
+                Command::OpenGate(id) => {
+                    self.step(self.place(id), now, |call, tools| {
+                        call.path.open(now);
+                        // The first packet is ours, and at once.
+                        call.handle_timeout(now, tools);
+                    });
+                }
+            }
+        }
+        self.control_left = true;
+        Turn::Next
+    }
+
+    fn place(&self, id: u64) -> Option<usize> {
+        self.slots.by_id.get(&id).copied()
+    }
+
+    fn open(&mut self, id: u64, call: Box<Call>) {
+        self.tools.counters.opened.increment();
+        let place = self.slots.insert(id, call);
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let registry = self.poll.registry();
+        let readable = Interest::READABLE;
+        let Call { pbx, whatsapp, .. } = &mut *slot.call;
+        let registered = registry
+            .register(pbx.source(), Token(2 * place), readable)
+            .and_then(|()| registry.register(whatsapp.source(), Token(2 * place + 1), readable));
+        if let Err(error) = registered {
+            tracing::error!(%error, "a media socket cannot be watched");
+            self.close(place, Some(MediaFailure::Unusable("socket not watched")));
+        }
+    }
+
+    fn receive(&mut self, now: Instant, token: Token) {
+        let from = if token.0.is_multiple_of(2) { Party::Pbx } else { Party::WhatsApp };
+        let mut more = false;
+        self.step(Some(token.0 / 2), now, |call, tools| {
+            more = call.receive(now, from, tools);
+        });
+        if more {
+            self.unfinished.push(token);
+        }
+    }
+
+    fn fire(&mut self, now: Instant) {
+        while let Some((at, id)) = self.timers.pop_due(now) {
+            let place = self.place(id);
+            let slot = place.and_then(|place| self.slots.get_mut(place));
+            if slot.is_some_and(|slot| slot.armed.fires(at)) {
+                self.step(place, now, |call, tools| call.handle_timeout(now, tools));
+            }
+        }
+    }
+
+    /// Lets one call do something. If it panics, that call ends, and no other.
+    fn step(&mut self, place: Option<usize>, now: Instant, action: impl FnOnce(&mut Call, &mut Tools)) {
+        let Some(place) = place else { return };
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let tools = &mut self.tools;
+        let call = &mut slot.call;
+        let deadline = catch_unwind(AssertUnwindSafe(|| {
+            action(call, tools);
+            call.settle(&tools.counters);
+            call.deadline()
+        }));
+        match deadline {
+            Ok(None) => {}
+            Ok(Some(at)) => {
+                let at = at.max(now + SHORTEST_TIMER);
+                self.timers.arm(slot.id, &mut slot.armed, at);
+            }
+            Err(_) => self.close(place, Some(MediaFailure::Panic)),
+        }
+    }
+
+    /// Ends a call, because it was asked for or because of `failure`.
+    fn close(&mut self, place: usize, failure: Option<MediaFailure>) {
+        let Some(mut slot) = self.slots.remove(place) else {
+            return;
+        };
+        self.load.fetch_sub(1, Relaxed);
+        let counters = &self.tools.counters;
+        counters.closed.increment();
+        let registry = self.poll.registry();
+        // Closing would take them off as well.
+        drop(registry.deregister(slot.call.pbx.source()));
+        drop(registry.deregister(slot.call.whatsapp.source()));
+        let orderly = failure.is_none();
+        if let Some(failure) = failure {
+            counters.failed(&failure);
+            // The owner's callback may be what panics: here, below, as it goes.
+            drop(catch_unwind(AssertUnwindSafe(|| {
+                (slot.call.events)(MediaEvent::Failed(failure));
+            })));
+        }
+        drop(catch_unwind(AssertUnwindSafe(move || {
+            if orderly {
+                slot.call.close(counters);
+            }
+            let summary = slot.call.summary();
+            (slot.call.events)(MediaEvent::Closed(summary));
+        })));
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Turn {
+    Next,
+    Last,
+}
