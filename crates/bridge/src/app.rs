@@ -1,0 +1,323 @@
+//! The running bridge: its parts, put together.
+#![expect(clippy::disallowed_methods, reason = "the one clock of all calls, and the services' tasks")]
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use media_relay::{Relay, RelayConfig, Side, StartError};
+use sip_core::{LegEvent, Sip, SipConfig};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+use wa_signaling::webhook::event::Direction;
+use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
+
+use crate::call::birth;
+use crate::call::machine::Settings;
+use crate::call::task::Input;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::http;
+use crate::metrics::Metrics;
+
+/// How long running calls get to end on both sides when the program stops.
+const FAREWELL: Duration = Duration::from_secs(8);
+
+/// What all calls share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) settings: Settings,
+    pub(crate) sip: Sip,
+    pub(crate) graph: GraphClient,
+    pub(crate) relay: Relay,
+    pub(crate) directory: Directory,
+    pub(crate) metrics: Metrics,
+    pub(crate) webhooks: Arc<WebhookCounters>,
+    tasks: TaskTracker,
+}
+
+impl Shared {
+    /// The one clock that calls are given.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Random bytes.
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        random()
+    }
+
+    /// A number for the `o=` line of an SDP.
+    pub(crate) fn session_id(&self) -> u64 {
+        // Some PBXs read it as a signed 64-bit number, some as 53 bits of a double.
+        u64::from_be_bytes(random()) >> 12
+    }
+
+    /// A user's number or id, as far as the log may have it.
+    pub(crate) fn masked(&self, user: &impl ToString) -> String {
+        let user = user.to_string();
+        if self.config.log.mask_numbers { mask(&user) } else { user }
+    }
+
+    /// Takes over the counters that the parts keep themselves.
+    pub(crate) fn collect(&self) {
+        let sip = self.sip.counters();
+        let media = self.relay.counters();
+        for (what, value) in sip.all() {
+            self.metrics.set("sip", what, value);
+        }
+        for (what, value) in media.all() {
+            self.metrics.set("media", what, value);
+        }
+        for (what, value) in self.webhooks.read() {
+            self.metrics.set("webhook", what, value);
+        }
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+}
+
+/// All but the last three characters hidden.
+fn mask(user: &str) -> String {
+    let shown = user.chars().count().saturating_sub(3);
+    user.chars().enumerate().map(|(at, c)| if at < shown { '*' } else { c }).collect()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system has random bytes");
+    bytes
+}
+
+/// Why the bridge did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailure {
+    /// A listener could not be bound.
+    #[error("{key} = {address:?} can't be bound: {source}")]
+    Bind {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The media workers could not start.
+    #[error("media: {0}")]
+    Media(#[from] StartError),
+    /// The HTTP client could not be built.
+    #[error("graph: {0}")]
+    Graph(String),
+    /// Two metrics share a name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A bridge that runs. Dropping it stops it without farewell.
+pub struct Running {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    sip: SocketAddr,
+    webhook: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// Starts the bridge.
+///
+/// # Errors
+/// When a listener can't be bound or the media workers can't start.
+pub async fn start(config: Config) -> Result<Running, StartFailure> {
+    // Two providers are compiled in by different libraries; rustls wants to be told.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (sip, sip_events, driver) = bind_sip(&config).await?;
+    let webhook = listen("webhook.listen", config.webhook.listen).await?;
+    let admin = listen("admin.listen", config.admin.listen).await?;
+    let (webhook_events, webhook_queue) = mpsc::channel(wa_signaling::webhook::server::QUEUE);
+    let webhook_config = WebhookConfig {
+        path: config.webhook.path.clone(),
+        app_secret: config.webhook.app_secret.source(),
+        verify_token: config.webhook.verify_token.source(),
+    };
+    let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
+    let shared = Arc::new(Shared {
+        settings: config.calls,
+        graph: GraphClient::new(graph).map_err(|error| StartFailure::Graph(error.to_string()))?,
+        relay: Relay::start(relay_config(&config))?,
+        directory: Directory::default(),
+        metrics: Metrics::new()?,
+        webhooks: Arc::new(WebhookCounters::default()),
+        tasks: TaskTracker::new(),
+        sip,
+        config,
+    });
+    let stop = CancellationToken::new();
+    let running = Running {
+        sip: shared.sip.local_addr(),
+        webhook: local(&webhook, "webhook.listen")?,
+        admin: local(&admin, "admin.listen")?,
+        shared: Arc::clone(&shared),
+        stop: stop.clone(),
+    };
+    let service = |task| until(stop.clone(), task);
+    tokio::spawn(service(Box::pin(async move {
+        if let Err(error) = driver.run().await {
+            tracing::error!(%error, "SIP stopped");
+        }
+    })));
+    tokio::spawn(service(Box::pin(serve_sip(Arc::clone(&shared), sip_events))));
+    tokio::spawn(service(Box::pin(serve_webhooks(Arc::clone(&shared), webhook_queue))));
+    let router =
+        wa_signaling::webhook::server::router(webhook_config, webhook_events, Arc::clone(&shared.webhooks));
+    tokio::spawn(service(Box::pin(http::serve(webhook, router))));
+    tokio::spawn(service(Box::pin(http::serve(admin, http::admin(shared)))));
+    info!(sip = %running.sip, webhook = %running.webhook, admin = %running.admin, "ready");
+    Ok(running)
+}
+
+impl Running {
+    /// Where SIP listens.
+    #[must_use]
+    pub fn sip_addr(&self) -> SocketAddr {
+        self.sip
+    }
+
+    /// Where webhooks are taken.
+    #[must_use]
+    pub fn webhook_addr(&self) -> SocketAddr {
+        self.webhook
+    }
+
+    /// Where health and metrics are told.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// How many calls live.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.shared.directory.len()
+    }
+
+    /// Ends every call on both sides and stops. New calls are refused from now on.
+    pub async fn shutdown(self) {
+        let shared = &self.shared;
+        shared.metrics.set_draining();
+        shared.directory.all(|| Input::Shutdown);
+        shared.tasks.close();
+        if timeout(FAREWELL, shared.tasks.wait()).await.is_err() {
+            tracing::warn!(calls = shared.directory.len(), "stopped with calls not ended");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn until(stop: CancellationToken, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = task => {}
+    }
+}
+
+async fn bind_sip(
+    config: &Config,
+) -> Result<(Sip, mpsc::Receiver<LegEvent>, sip_core::Driver), StartFailure> {
+    let networks: Vec<_> = config.trunks.iter().flat_map(|trunk| trunk.sources.iter().copied()).collect();
+    let sip = SipConfig {
+        bind: config.sip.bind,
+        advertised: config.sip.advertised,
+        user_agent: config.sip.user_agent.clone(),
+        seed: random(),
+        timers: sip_core::Timers::default(),
+        accepts: Arc::new(move |source| networks.iter().any(|network| network.contains(source))),
+    };
+    let address = config.sip.bind;
+    sip_core::bind(sip).await.map_err(|source| StartFailure::Bind { key: "sip.bind", address, source })
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartFailure> {
+    TcpListener::bind(address).await.map_err(|source| StartFailure::Bind { key, address, source })
+}
+
+fn local(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, StartFailure> {
+    let address = SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.local_addr().map_err(|source| StartFailure::Bind { key, address, source })
+}
+
+fn relay_config(config: &Config) -> RelayConfig {
+    let side = |side: &crate::config::MediaSide| Side {
+        bind: side.bind,
+        advertised: side.advertised,
+        ports: side.ports.clone(),
+    };
+    RelayConfig {
+        pbx: side(&config.media.pbx),
+        whatsapp: side(&config.media.whatsapp),
+        workers: config.media.workers,
+        opus_complexity: config.media.opus_complexity,
+        port_rest: config.media.port_rest,
+    }
+}
+
+/// Brings SIP events to their calls, and calls into life.
+async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<LegEvent>) {
+    while let Some(LegEvent { leg, event }) = events.recv().await {
+        if let sip_core::Event::Invite { request, source, .. } = event {
+            birth::from_pbx(&shared, leg, &request, source).await;
+        } else {
+            shared.directory.sip(leg, event);
+        }
+    }
+}
+
+/// Brings webhooks to their calls, and calls into life.
+async fn serve_webhooks(shared: Arc<Shared>, mut events: mpsc::Receiver<WebhookEvent>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            WebhookEvent::Connect(connect) if connect.direction == Direction::UserInitiated => {
+                shared.metrics.webhook("connect");
+                birth::from_whatsapp(&shared, connect);
+            }
+            WebhookEvent::Other { field, event } => {
+                shared.metrics.webhook("other");
+                tracing::debug!(field, event, "webhook not for calling");
+            }
+            event => {
+                let found = shared.directory.webhook(shared.now(), event);
+                shared.metrics.webhook(if found { "delivered" } else { "waiting" });
+            }
+        }
+    }
+}
+
+/// The trunk names by which sources are told apart, for `wa-bridge check`.
+pub fn describe(config: &Config) -> String {
+    let trunks = config.trunks.iter().map(|trunk| {
+        let numbers = config.numbers.iter().filter(|number| number.trunk == trunk.name).count();
+        format!("trunk {:?}: calls go to {}, {numbers} number(s)\n", trunk.name, trunk.target)
+    });
+    trunks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask;
+
+    #[test]
+    fn numbers_are_masked() {
+        assert_eq!(mask("14085551234"), "********234");
+        assert_eq!(mask("12"), "12");
+    }
+}

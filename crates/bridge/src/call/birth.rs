@@ -1,0 +1,218 @@
+//! How a call begins: what must be right before anybody is called.
+#![expect(clippy::disallowed_methods, reason = "whether a webhook is stale is told by the wall clock")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use media_relay::sdp::{SdpError, pbx, whatsapp};
+use media_relay::{AudioSession, OpenError};
+use sip_core::message::Request;
+use sip_core::{Command, LegId};
+use tracing::{Instrument, debug, info, info_span, warn};
+use wa_signaling::Wacid;
+use wa_signaling::webhook::event::Connect;
+
+use super::cause::Cause;
+use super::headers;
+use super::machine::Call;
+use super::task::{CallTask, Input, Side};
+use crate::app::Shared;
+use crate::config::{Number, Trunk};
+use crate::directory::Mailbox;
+use crate::id::CallId;
+use crate::record::Direction;
+use crate::routing::{self, NoRoute};
+
+/// A user who called longer ago than this has given up.
+const STALE_AFTER: Duration = Duration::from_secs(45);
+
+/// Why a call did not begin.
+#[derive(Debug, thiserror::Error)]
+enum Unborn {
+    #[error("{0}")]
+    NoRoute(#[from] NoRoute),
+    #[error("the PBX's SDP: {0}")]
+    PbxSdp(SdpError),
+    #[error("the INVITE has no SDP: the trunk must offer early (delayed offer is not supported)")]
+    NoSdp,
+    #[error("WhatsApp's SDP: {0}")]
+    WhatsAppSdp(SdpError),
+    #[error("WhatsApp's webhook has no SDP offer")]
+    NoOffer,
+    #[error("no audio path: {0}")]
+    Media(#[from] OpenError),
+    #[error("the bridge is shutting down")]
+    ShuttingDown,
+}
+
+impl Unborn {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::NoRoute(_) => Cause::NoRoute,
+            Self::PbxSdp(_) | Self::NoSdp => Cause::PbxSdp,
+            Self::WhatsAppSdp(_) | Self::NoOffer => Cause::WhatsAppSdp,
+            Self::Media(_) => Cause::NoMediaResource,
+            Self::ShuttingDown => Cause::ShuttingDown,
+        }
+    }
+}
+
+/// A call from the PBX: begins, or gets its final response at once.
+pub(crate) async fn from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, source: SocketAddr) {
+    if let Err(unborn) = try_from_pbx(shared, leg, request, source) {
+        let cause = unborn.cause();
+        shared.metrics.refused(Direction::SipToWa, cause.row().label);
+        info!(%source, cause = cause.row().label, "INVITE refused: {unborn}");
+        let reply = headers::refusal(cause);
+        shared.sip.send(Command::Respond { leg, reply }).await;
+    }
+}
+
+fn try_from_pbx(
+    shared: &Arc<Shared>,
+    leg: LegId,
+    request: &Request,
+    source: SocketAddr,
+) -> Result<(), Unborn> {
+    if shared.metrics.is_draining() {
+        return Err(Unborn::ShuttingDown);
+    }
+    let dialled = request.uri.user_unescaped().unwrap_or_default();
+    let from = request.headers.from();
+    let caller = from.as_ref().and_then(|from| from.uri.user_unescaped());
+    let route = routing::outgoing(&shared.config, source.ip(), &dialled, caller.as_deref())?;
+    if request.body.is_empty() {
+        return Err(Unborn::NoSdp);
+    }
+    let offer = pbx::parse_offer(&request.body).map_err(Unborn::PbxSdp)?;
+
+    let (mailbox, events) = Mailbox::new();
+    let media = open_media(shared, &mailbox)?;
+    let id = CallId::from_bytes(shared.random());
+    let (answer, path) = pbx::answer(&offer, media.pbx_address(), shared.session_id(), &route.trunk.codecs)
+        .map_err(Unborn::PbxSdp)?;
+    media.connect_pbx(path);
+
+    let span = span(&id, Direction::SipToWa);
+    span.record("sip_call_id", request.headers.call_id().unwrap_or_default());
+    span.in_scope(|| {
+        info!(trunk = route.trunk.name, callee = %shared.masked(&route.callee), "call from the PBX");
+        debug!(sdp = %String::from_utf8_lossy(&request.body), "offer of the PBX");
+    });
+    let side = Side::FromPbx { callee: route.callee, answer };
+    let call = Call::from_pbx(shared.settings, shared.now());
+    let number = Arc::new(route.number.clone());
+    shared.directory.add(&id, leg, &mailbox);
+    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), media, call);
+    shared.spawn(task.live().instrument(span));
+    Ok(())
+}
+
+/// A call from a WhatsApp user: begins, or is rejected at once.
+pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
+    if shared.directory.knows(&connect.wacid) {
+        shared.metrics.webhook("duplicate");
+        return;
+    }
+    if is_stale(&connect) {
+        shared.metrics.webhook("stale");
+        info!(wacid = %connect.wacid, "a connect webhook came too late to ring anybody");
+        return;
+    }
+    let Some((number, trunk)) = routing::incoming(&shared.config, &connect.number) else {
+        shared.metrics.webhook("foreign_number");
+        warn!(number = %connect.number, "a call for a business number that is not configured");
+        return;
+    };
+    let (number, trunk) = (Arc::new(number.clone()), trunk.clone());
+    let wacid = connect.wacid.clone();
+    if let Err(unborn) = try_from_whatsapp(shared, connect, &number, trunk) {
+        let cause = unborn.cause();
+        shared.metrics.refused(Direction::WaToSip, cause.row().label);
+        warn!(%wacid, cause = cause.row().label, "call from WhatsApp rejected: {unborn}");
+        reject(shared, number, wacid);
+    }
+}
+
+fn try_from_whatsapp(
+    shared: &Arc<Shared>,
+    connect: Connect,
+    number: &Arc<Number>,
+    trunk: Trunk,
+) -> Result<(), Unborn> {
+    if shared.metrics.is_draining() {
+        return Err(Unborn::ShuttingDown);
+    }
+    let session = connect.session.as_ref().filter(|session| session.sdp_type == "offer");
+    let session = session.ok_or(Unborn::NoOffer)?;
+    let remote = whatsapp::parse(&session.sdp).map_err(Unborn::WhatsAppSdp)?;
+
+    let (mailbox, events) = Mailbox::new();
+    let media = open_media(shared, &mailbox)?;
+    if !shared.directory.claim(&connect.wacid, &mailbox) {
+        return Ok(());
+    }
+    let id = CallId::from_bytes(shared.random());
+    let leg = shared.sip.new_leg();
+    let span = span(&id, Direction::WaToSip);
+    span.record("sip_call_id", id.as_str());
+    span.record("wacid", connect.wacid.as_str());
+    span.in_scope(|| {
+        let caller = connect.caller.user().unwrap_or("anonymous");
+        info!(trunk = trunk.name, caller = %shared.masked(&caller), "call from WhatsApp");
+        debug!(sdp = session.sdp, "offer of WhatsApp");
+    });
+    let answer = media.whatsapp_answer(&remote);
+    let side = Side::FromWhatsApp {
+        remote: Some(Box::new(remote)),
+        answer,
+        trunk: Box::new(trunk),
+        connect: Box::new(connect),
+    };
+    let call = Call::from_whatsapp(shared.settings, shared.now());
+    shared.directory.add(&id, leg, &mailbox);
+    let number = number.clone();
+    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), media, call);
+    shared.spawn(task.live().instrument(span));
+    Ok(())
+}
+
+/// Ends a WhatsApp call that never became one here.
+fn reject(shared: &Arc<Shared>, number: Arc<Number>, wacid: Wacid) {
+    let (mailbox, _) = Mailbox::new();
+    if !shared.directory.claim(&wacid, &mailbox) {
+        return;
+    }
+    let app = Arc::clone(shared);
+    shared.spawn(async move {
+        let token = number.token.current();
+        let reply = app.graph.reject(&number.phone_number_id, &token, &wacid).await;
+        if let Err(error) = reply {
+            warn!(%wacid, %error, "reject failed");
+        }
+        app.directory.forget(&wacid);
+    });
+}
+
+fn open_media(shared: &Shared, mailbox: &Mailbox) -> Result<AudioSession, OpenError> {
+    let mailbox = mailbox.clone();
+    shared.relay.open(Box::new(move |event| mailbox.post(Input::Media(event))))
+}
+
+fn span(id: &CallId, direction: Direction) -> tracing::Span {
+    info_span!(
+        "call",
+        %id,
+        direction = direction.label(),
+        wacid = tracing::field::Empty,
+        sip_call_id = tracing::field::Empty
+    )
+}
+
+/// WhatsApp repeats webhooks for days: one that is old rings nothing. Its clock and ours may
+/// differ, so only the past counts.
+fn is_stale(connect: &Connect) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    connect.timestamp.is_some_and(|at| now.as_secs() > at.saturating_add(STALE_AFTER.as_secs()))
+}

@@ -1,0 +1,238 @@
+//! Why a call ended: the one table of failures.
+//!
+//! Every end of a call is a [`Cause`], and every cause is one row of [`Cause::row`]: what the
+//! PBX hears (final status or `Reason`, RFC 3326 and Q.850), what record and metric say, and
+//! whose fault it is. No other file writes a final status code for a call.
+//!
+//! Which status a PBX gets decides what it does next: 503 makes it try its next route, while
+//! 480, 486 and 603 do not. Where WhatsApp's own SIP mode has an answer, ours is the same.
+
+use wa_signaling::ErrorKind;
+
+/// Who made the call end this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// A call that ended as calls do.
+    Nobody,
+    /// The PBX or its user.
+    Pbx,
+    /// The WhatsApp user.
+    User,
+    /// WhatsApp: the Graph API, its relays, its rules for this number.
+    WhatsApp,
+    /// This bridge or its configuration.
+    Bridge,
+}
+
+/// What the table says of one cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The word in the record and in the metric's `cause` label.
+    pub label: &'static str,
+    /// The final status of the PBX's INVITE, when it still waits for one.
+    pub status: u16,
+    /// The reason phrase beside it, and the text of the `Reason` header.
+    pub phrase: &'static str,
+    /// The Q.850 cause in the `Reason` header of a BYE or CANCEL.
+    pub q850: u8,
+    /// Seconds for `Retry-After`, where trying again later can help.
+    pub retry_after: Option<u32>,
+    /// Whose fault it is.
+    pub blame: Blame,
+}
+
+/// Why a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The PBX sent BYE.
+    PbxHungUp,
+    /// The WhatsApp user hung up.
+    UserHungUp,
+    /// The PBX sent CANCEL while the WhatsApp user was being called.
+    PbxCancelled,
+    /// The WhatsApp user gave up before the PBX answered.
+    UserCancelled,
+    /// The WhatsApp user declined; the PBX hears 486.
+    UserRejected,
+    /// The WhatsApp user declined; the PBX hears 603, by setting `rejected_as`.
+    UserDeclined,
+    /// WhatsApp ended the call unanswered.
+    NoAnswer,
+    /// Our own limit on ringing at WhatsApp ran out.
+    RingLimit,
+    /// WhatsApp ended the call with this error code (webhook `terminate`).
+    WhatsAppFailed(u32),
+    /// The Graph API refused or failed an operation.
+    Graph(ErrorKind),
+    /// ICE or DTLS did not come up, or broke.
+    MediaFailed,
+    /// WhatsApp's SDP can't be used.
+    WhatsAppSdp,
+    /// The PBX's SDP can't be used: no audio, no common codec, or none at all.
+    PbxSdp,
+    /// The PBX never acknowledged our 200.
+    AckMissing,
+    /// The PBX refused the WhatsApp caller with this status.
+    PbxRefused(u16),
+    /// The PBX did not answer in time at all.
+    PbxTimeout,
+    /// The PBX's address can't be reached.
+    PbxUnreachable,
+    /// The PBX rang for longer than WhatsApp waits.
+    PbxNoAnswer,
+    /// Nothing is configured for the number that was dialled.
+    NoRoute,
+    /// No port or descriptor was free for the audio.
+    NoMediaResource,
+    /// The bridge is shutting down.
+    ShuttingDown,
+    /// A fault of the bridge itself.
+    Internal,
+}
+
+/// A row without `Retry-After`.
+const fn row(label: &'static str, status: u16, phrase: &'static str, q850: u8, blame: Blame) -> Row {
+    Row { label, status, phrase, q850, retry_after: None, blame }
+}
+
+/// A row whose cause may pass: `Retry-After` says when.
+const fn later(row: Row, seconds: u32) -> Row {
+    Row { retry_after: Some(seconds), ..row }
+}
+
+impl Cause {
+    /// The row of this cause.
+    #[rustfmt::skip]
+    #[must_use]
+    pub const fn row(self) -> Row {
+        use Blame::{Bridge, Nobody, Pbx, User, WhatsApp};
+        match self {
+            Self::PbxHungUp          => row("pbx_hung_up",        487, "Request Terminated", 16, Nobody),
+            Self::UserHungUp         => row("user_hung_up",       480, "User hung up", 16, Nobody),
+            Self::PbxCancelled       => row("pbx_cancelled",      487, "Request Terminated", 16, Nobody),
+            Self::UserCancelled      => row("user_cancelled",     487, "Caller hung up", 16, Nobody),
+            Self::UserRejected       => row("user_rejected",      486, "User declined the call", 21, User),
+            Self::UserDeclined       => row("user_rejected",      603, "User declined the call", 21, User),
+            Self::NoAnswer           => row("no_answer",          480, "WhatsApp user is not reachable or did not answer", 19, User),
+            Self::RingLimit          => row("ring_limit",         408, "WhatsApp user did not answer in time", 19, User),
+            Self::WhatsAppFailed(c)  => whatsapp_failed(c),
+            Self::Graph(kind)        => graph(kind),
+            Self::MediaFailed        => row("media_failed",       500, "Media with WhatsApp failed", 47, WhatsApp),
+            Self::WhatsAppSdp        => row("whatsapp_sdp",       502, "WhatsApp's SDP is unusable", 88, WhatsApp),
+            Self::PbxSdp             => row("pbx_sdp",            488, "No usable audio in the SDP", 88, Pbx),
+            Self::AckMissing         => row("ack_missing",        408, "No ACK", 102, Pbx),
+            Self::PbxRefused(486 | 600) => row("pbx_busy",        486, "Busy", 17, Pbx),
+            Self::PbxRefused(603)    => row("pbx_declined",       603, "Declined", 21, Pbx),
+            Self::PbxRefused(404 | 410 | 484 | 604) => row("pbx_not_found", 404, "No such destination at the PBX", 1, Pbx),
+            Self::PbxRefused(408 | 480) => row("pbx_unavailable", 480, "Unavailable at the PBX", 19, Pbx),
+            Self::PbxRefused(488 | 606) => row("pbx_not_acceptable", 488, "The PBX refused the SDP", 88, Pbx),
+            Self::PbxRefused(401 | 403 | 407) => row("pbx_forbidden", 403, "The PBX refused the trunk", 21, Pbx),
+            Self::PbxRefused(_)      => row("pbx_failed",         500, "The PBX failed", 41, Pbx),
+            Self::PbxTimeout         => row("pbx_timeout",        408, "The PBX does not answer", 18, Pbx),
+            Self::PbxUnreachable     => row("pbx_unreachable",    503, "The PBX can't be reached", 38, Pbx),
+            Self::PbxNoAnswer        => row("pbx_no_answer",      480, "Nobody answered at the PBX", 19, Pbx),
+            Self::NoRoute            => row("no_route",           404, "No such destination", 1, Bridge),
+            Self::NoMediaResource    => later(row("no_media_resource", 503, "No audio port free", 34, Bridge), 5),
+            Self::ShuttingDown       => later(row("shutting_down", 503, "Shutting down", 41, Bridge), 5),
+            Self::Internal           => row("internal",           500, "Internal error", 41, Bridge),
+        }
+    }
+
+    /// The value of the `Reason` header (RFC 3326) for this cause.
+    #[must_use]
+    pub fn reason_header(self) -> String {
+        let row = self.row();
+        format!("Q.850;cause={};text=\"{}\"", row.q850, row.phrase)
+    }
+}
+
+/// Errors that WhatsApp reports in a `terminate` webhook.
+#[rustfmt::skip]
+const fn whatsapp_failed(code: u32) -> Row {
+    use Blame::{Bridge, WhatsApp};
+    match code {
+        138_007           => row("wa_connect_timeout",   504, "WhatsApp: connect timed out", 102, Bridge),
+        138_019           => row("wa_client_setup",      500, "WhatsApp client failed to set up the call", 41, WhatsApp),
+        138_020           => row("wa_client_relay",      480, "WhatsApp client could not reach its relay", 38, WhatsApp),
+        138_021           => row("wa_no_media_received", 408, "WhatsApp received no media", 102, Bridge),
+        138_022 | 138_023 => row("wa_no_media_sent",     480, "WhatsApp client sent no media", 102, WhatsApp),
+        131_044           => row("wa_payment",           403, "WhatsApp: business payment problem", 21, WhatsApp),
+        _                 => row("wa_failed",            480, "WhatsApp reported a failed call", 41, WhatsApp),
+    }
+}
+
+/// What the Graph API's refusals mean to the PBX.
+#[rustfmt::skip]
+const fn graph(kind: ErrorKind) -> Row {
+    use Blame::{Bridge, Pbx, User, WhatsApp};
+    match kind {
+        ErrorKind::SdpRefused          => row("graph_sdp_refused",       488, "WhatsApp refused the SDP", 88, Bridge),
+        ErrorKind::TokenInvalid        => row("graph_token",             503, "WhatsApp access token is invalid", 38, Bridge),
+        ErrorKind::NoCallPermission    => row("graph_no_permission",     403, "No call permission from the WhatsApp user", 21, User),
+        ErrorKind::NotAuthorized       => row("graph_not_authorized",    403, "WhatsApp app lacks the right to call", 21, Bridge),
+        ErrorKind::NumberUnknown       => row("graph_number_unknown",    404, "WhatsApp business number does not exist", 1, Bridge),
+        ErrorKind::NumberNotRegistered => row("graph_not_registered",    503, "WhatsApp business number is not registered", 38, Bridge),
+        ErrorKind::Uncallable          => row("graph_uncallable",        404, "Not reachable on WhatsApp", 1, User),
+        ErrorKind::TooManyCalls        => later(row("graph_too_many_calls", 503, "Too many calls on this WhatsApp number", 34, WhatsApp), 10),
+        ErrorKind::DuplicateCall       => row("graph_duplicate",         486, "Already in a call with this WhatsApp user", 17, Pbx),
+        ErrorKind::ConnectionError     => row("graph_connection",        502, "WhatsApp connection error", 38, WhatsApp),
+        ErrorKind::RateLimited         => later(row("graph_rate_limited", 503, "WhatsApp rate limit", 42, WhatsApp), 30),
+        ErrorKind::DailyLimit          => row("graph_daily_limit",       403, "Daily limit of calls to this WhatsApp user", 21, WhatsApp),
+        ErrorKind::NotAvailable        => row("graph_not_available",     403, "WhatsApp calling is not available for this number", 21, WhatsApp),
+        ErrorKind::CallingPaused       => row("graph_calling_paused",    403, "WhatsApp has paused calling for this number", 21, WhatsApp),
+        ErrorKind::CallingDisabled     => row("graph_calling_disabled",  403, "Calling is disabled on this WhatsApp number", 21, Bridge),
+        ErrorKind::SipMode             => row("graph_sip_mode",          503, "The WhatsApp number is in SIP mode", 38, Bridge),
+        ErrorKind::Payment             => row("graph_payment",           403, "WhatsApp: business payment problem", 21, Bridge),
+        ErrorKind::Policy              => row("graph_policy",            403, "WhatsApp policy forbids the call", 21, WhatsApp),
+        ErrorKind::NotAllowedRecipient => row("graph_recipient",         403, "Recipient is not in the test number's list", 21, Bridge),
+        ErrorKind::SelfCall            => row("graph_self_call",         400, "A business number can't call itself", 28, Pbx),
+        ErrorKind::BadParameter        => row("graph_bad_parameter",     400, "WhatsApp refused the request", 28, Pbx),
+        ErrorKind::AlreadyEnded        => row("graph_already_ended",     480, "The WhatsApp call is already over", 16, User),
+        ErrorKind::Outage              => later(row("graph_outage",      503, "WhatsApp is temporarily out of service", 38, WhatsApp), 30),
+        ErrorKind::Timeout             => row("graph_timeout",           504, "WhatsApp did not answer the request", 102, WhatsApp),
+        ErrorKind::Transport           => row("graph_unreachable",       503, "WhatsApp can't be reached", 38, WhatsApp),
+        ErrorKind::BadResponse         => row("graph_bad_response",      502, "WhatsApp's answer made no sense", 38, WhatsApp),
+        ErrorKind::Unknown             => row("graph_unknown",           500, "WhatsApp: unknown error", 38, WhatsApp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_final_and_every_label_is_a_word() {
+        let causes = [
+            Cause::PbxHungUp,
+            Cause::UserRejected,
+            Cause::UserDeclined,
+            Cause::NoAnswer,
+            Cause::RingLimit,
+            Cause::WhatsAppFailed(0),
+            Cause::WhatsAppFailed(138_021),
+            Cause::Graph(ErrorKind::NoCallPermission),
+            Cause::Graph(ErrorKind::Unknown),
+            Cause::PbxRefused(486),
+            Cause::PbxRefused(299),
+            Cause::Internal,
+        ];
+        for cause in causes {
+            let row = cause.row();
+            assert!((400..700).contains(&row.status), "{cause:?}");
+            assert!(row.label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{cause:?}");
+            assert!(!row.phrase.contains('"'), "the phrase stands inside quotes: {cause:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_pbx_must_not_retry_is_not_503() {
+        for kind in [ErrorKind::NoCallPermission, ErrorKind::Uncallable, ErrorKind::DuplicateCall] {
+            assert_ne!(Cause::Graph(kind).row().status, 503);
+        }
+    }
+
+    #[test]
+    fn reason_header_is_rfc_3326() {
+        assert_eq!(Cause::UserRejected.reason_header(), "Q.850;cause=21;text=\"User declined the call\"");
+    }
+}

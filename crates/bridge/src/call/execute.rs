@@ -1,0 +1,196 @@
+//! Does what the call machine wants.
+//!
+//! Nothing here awaits the network: SIP goes into a queue, the audio path gets a command, and a Graph
+//! request runs beside the call and comes back as an event, so that a CANCEL is handled while `connect`
+//! is in flight.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use media_relay::WaRole;
+use media_relay::sdp::pbx;
+use sip_core::{Command, Reply};
+use tracing::{Instrument, debug, error, warn};
+use wa_signaling::{ErrorKind, GraphError, Wacid};
+
+use super::action::{Action, End, Outcome};
+use super::cause::Cause;
+use super::headers;
+use super::task::{CallTask, GraphReply, Input, Remains, Side};
+use crate::app::Shared;
+use crate::config::Number;
+use crate::record;
+
+/// How long a closed audio path is waited for: it tells at once what has passed over it.
+const SUMMARY_LIMIT: Duration = Duration::from_millis(200);
+
+impl CallTask {
+    pub(super) async fn execute(&mut self, action: Action) {
+        debug!(?action);
+        match action {
+            Action::SipRing => self.respond(headers::reply(180)).await,
+            Action::SipAnswer => {
+                if let Side::FromPbx { answer, .. } = &self.side {
+                    let wacid = self.remains.wacid.get().map(Wacid::as_str);
+                    self.respond(headers::answer(answer, wacid)).await;
+                }
+            }
+            Action::SipRefuse(cause) => self.respond(headers::refusal(cause)).await,
+            Action::SipInvite => self.invite().await,
+            Action::SipCancel(cause) => {
+                let (leg, headers) = (self.remains.leg, headers::reason(cause));
+                self.shared.sip.send(Command::Cancel { leg, headers }).await;
+            }
+            Action::SipBye(cause) => {
+                let (leg, headers) = (self.remains.leg, headers::reason(cause));
+                self.shared.sip.send(Command::Bye { leg, headers }).await;
+            }
+            Action::GraphConnect => self.graph_connect(),
+            Action::GraphPreAccept => self.graph_answer(false),
+            Action::GraphAccept => self.graph_answer(true),
+            Action::GraphEnd(end) => self.graph_end(end),
+            Action::MediaConnect => self.media_connect(),
+            Action::MediaOpen => {
+                if let Some(media) = &self.media {
+                    media.open();
+                }
+            }
+            Action::MediaClose => self.media = None,
+            Action::Finished(outcome) => self.finish(&outcome).await,
+        }
+    }
+
+    async fn respond(&self, reply: Reply) {
+        self.shared.sip.send(Command::Respond { leg: self.remains.leg, reply }).await;
+    }
+
+    async fn invite(&self) {
+        let (Side::FromWhatsApp { trunk, connect, .. }, Some(media)) = (&self.side, &self.media) else {
+            return;
+        };
+        let sdp = pbx::offer(media.pbx_address(), self.shared.session_id(), &trunk.codecs);
+        let local = self.shared.config.sip.advertised;
+        let number = &self.remains.number;
+        let invite = headers::invite(&self.id, trunk, number, connect, &sdp, local);
+        debug!(sdp, target = %trunk.target, "INVITE to the PBX");
+        let command = Command::Invite { leg: self.remains.leg, invite: Box::new(invite) };
+        self.shared.sip.send(command).await;
+    }
+
+    fn media_connect(&mut self) {
+        let (remote, role) = match &mut self.side {
+            Side::FromPbx { .. } => (self.remote.take(), WaRole::WeOffered),
+            Side::FromWhatsApp { remote, .. } => (remote.take().map(|remote| *remote), WaRole::WeAnswered),
+        };
+        if let (Some(remote), Some(media)) = (remote, &self.media) {
+            media.connect_whatsapp(remote, role);
+        }
+    }
+
+    fn graph_connect(&self) {
+        let (Side::FromPbx { callee, .. }, Some(media)) = (&self.side, &self.media) else {
+            return;
+        };
+        let (callee, offer, echo) = (callee.clone(), media.whatsapp_offer(), self.id.clone());
+        debug!(sdp = offer, "offer to WhatsApp");
+        let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        self.beside(async move {
+            let token = number.token.current();
+            let id = &number.phone_number_id;
+            let reply = shared.graph.connect(id, &token, &callee, &offer, echo.as_str()).await;
+            GraphReply::Connect(logged("connect", reply))
+        });
+    }
+
+    fn graph_answer(&self, accept: bool) {
+        let (Side::FromWhatsApp { answer, .. }, Some(wacid)) = (&self.side, self.remains.wacid.get()) else {
+            return;
+        };
+        let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.id.clone());
+        let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        self.beside(async move {
+            let token = number.token.current();
+            let (graph, id) = (&shared.graph, &number.phone_number_id);
+            if accept {
+                let reply = graph.accept(id, &token, &wacid, &answer, echo.as_str()).await;
+                GraphReply::Accept(logged("accept", reply))
+            } else {
+                let reply = graph.pre_accept(id, &token, &wacid, &answer).await;
+                GraphReply::PreAccept(logged("pre_accept", reply))
+            }
+        });
+    }
+
+    fn graph_end(&self, end: End) {
+        let Some(wacid) = self.remains.wacid.get().cloned() else {
+            return;
+        };
+        let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        self.beside(async move { GraphReply::End(end_whatsapp(&shared, &number, &wacid, end).await) });
+    }
+
+    /// Runs a Graph request beside the call; its reply comes by the mailbox.
+    fn beside(&self, request: impl Future<Output = GraphReply> + Send + 'static) {
+        let mailbox = self.mailbox.clone();
+        let deliver = async move { mailbox.deliver(Input::Graph(request.await)).await };
+        self.shared.spawn(deliver.in_current_span());
+    }
+
+    async fn finish(&mut self, outcome: &Outcome) {
+        self.await_summary().await;
+        if !outcome.whatsapp_ended {
+            error!("WhatsApp never confirmed the end of its call: it may still be open there");
+        }
+        self.shared.metrics.ended(self.direction, outcome);
+        record::write(self.direction, outcome, self.summary.as_ref());
+    }
+
+    /// The closing path tells what passed over it, promptly; a lost summary is not worth waiting.
+    async fn await_summary(&mut self) {
+        let limit = tokio::time::sleep(SUMMARY_LIMIT);
+        tokio::pin!(limit);
+        while self.summary.is_none() {
+            tokio::select! {
+                input = self.events.recv() => match input {
+                    Some(Input::Media(event)) => self.take_media(event),
+                    Some(_) => {}
+                    None => return,
+                },
+                () = &mut limit => return,
+            }
+        }
+    }
+}
+
+async fn end_whatsapp(shared: &Shared, number: &Number, wacid: &Wacid, end: End) -> Result<(), ErrorKind> {
+    let token = number.token.current();
+    let id = &number.phone_number_id;
+    match end {
+        End::Reject => logged("reject", shared.graph.reject(id, &token, wacid).await),
+        End::Terminate => logged("terminate", shared.graph.terminate(id, &token, wacid).await),
+    }
+}
+
+fn logged<T>(operation: &str, reply: Result<T, GraphError>) -> Result<T, ErrorKind> {
+    reply.map_err(|error| {
+        let kind = error.kind();
+        if kind == ErrorKind::AlreadyEnded {
+            debug!(operation, "the WhatsApp call is already over");
+        } else {
+            warn!(operation, ?kind, %error, "Graph API");
+        }
+        kind
+    })
+}
+
+/// Ends both legs of a call whose task broke.
+pub(super) async fn clear_away(shared: &Shared, remains: &Remains) {
+    let (leg, cause) = (remains.leg, Cause::Internal);
+    // Whichever of the three fits the leg's state has an effect; the others have none.
+    shared.sip.send(Command::Respond { leg, reply: headers::refusal(cause) }).await;
+    shared.sip.send(Command::Cancel { leg, headers: headers::reason(cause) }).await;
+    shared.sip.send(Command::Bye { leg, headers: headers::reason(cause) }).await;
+    if let Some(wacid) = remains.wacid.get() {
+        let _ = end_whatsapp(shared, &remains.number, wacid, End::Terminate).await;
+    }
+}

@@ -1,0 +1,176 @@
+//! A call from the PBX to a WhatsApp user (business-initiated), until it is released.
+//!
+//! ```text
+//!            connect >        < RINGING: 180         < ACCEPTED            DTLS up: 200, open
+//!  INVITE ──────────── Calling ─────────── Calling ───────────── PickedUp ─────────────────── Talking
+//!                         │        (DTLS comes up meanwhile)        ^
+//!                         └── ACCEPTED with DTLS up: 200, open ─────┴────────────────────────────^
+//! ```
+
+use std::time::{Duration, Instant};
+
+use wa_signaling::ErrorKind;
+
+use super::action::Action;
+use super::cause::Cause;
+use super::event::Event;
+use super::machine::{AnswerOn, Context, Next, SipLeg, WaLeg};
+
+/// How long DTLS may take after the user has picked up: a 200 without sound is worse than a 5xx.
+const MEDIA_LIMIT: Duration = Duration::from_secs(5);
+
+/// How far the audio path towards WhatsApp is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    /// WhatsApp's SDP answer has not come.
+    AwaitingSdp,
+    /// ICE and DTLS are on their way.
+    Connecting,
+    /// DTLS is up.
+    Connected,
+}
+
+/// The states of this direction.
+#[derive(Debug)]
+pub(super) enum State {
+    /// WhatsApp calls its user.
+    Calling { ring_limit: Instant, media: Media },
+    /// The user has picked up, but DTLS is not up yet.
+    PickedUp { media_limit: Instant, media: Media },
+    /// Answered.
+    Talking,
+}
+
+impl State {
+    pub(super) fn begin(now: Instant, context: &mut Context) -> Self {
+        context.act(Action::GraphConnect);
+        Self::Calling { ring_limit: now + context.settings.ring_limit_out, media: Media::AwaitingSdp }
+    }
+
+    pub(super) fn handle(self, now: Instant, event: Event, context: &mut Context) -> Next<Self> {
+        match event {
+            Event::ConnectReply(Err(kind)) => self.refused(kind, context),
+            Event::WaConnect { usable } => self.sdp(usable, context),
+            Event::WaRinging => self.ringing(now, context),
+            Event::WaAccepted => self.picked_up(now, context),
+            Event::MediaConnected => self.media_connected(now, context),
+            Event::MediaHeard => match context.settings.answer_on {
+                AnswerOn::AcceptedOrMedia => self.picked_up(now, context),
+                AnswerOn::Accepted | AnswerOn::Connect => Next::To(self),
+            },
+            // The rest says nothing new here; what ends a call was taken before.
+            Event::ConnectReply(Ok(()))
+            | Event::PreAcceptReply(_)
+            | Event::AcceptReply(_)
+            | Event::EndReply(_)
+            | Event::Identified
+            | Event::SipAnswered { .. }
+            | Event::SipCancelled
+            | Event::SipBye
+            | Event::SipAckTimeout
+            | Event::SipRefused(_)
+            | Event::SipEnded
+            | Event::WaRejected
+            | Event::WaTerminated { .. }
+            | Event::MediaFailed
+            | Event::Shutdown => Next::To(self),
+        }
+    }
+
+    pub(super) fn handle_timeout(self, now: Instant, _context: &mut Context) -> Next<Self> {
+        match self {
+            Self::Calling { ring_limit, .. } if now >= ring_limit => Next::Release(Cause::RingLimit),
+            Self::PickedUp { media_limit, .. } if now >= media_limit => Next::Release(Cause::MediaFailed),
+            state @ (Self::Calling { .. } | Self::PickedUp { .. } | Self::Talking) => Next::To(state),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Calling { ring_limit, .. } => Some(*ring_limit),
+            Self::PickedUp { media_limit, .. } => Some(*media_limit),
+            Self::Talking => None,
+        }
+    }
+
+    /// `connect` failed. A webhook that came before proves that the call lives all the same; and
+    /// after a time-out it may live without our knowing, so its id is still waited for.
+    fn refused(self, kind: ErrorKind, context: &mut Context) -> Next<Self> {
+        if context.legs.wa != WaLeg::Requested {
+            return Next::To(self);
+        }
+        if !may_have_started(kind) {
+            context.legs.wa = WaLeg::Over;
+        }
+        Next::Release(Cause::Graph(kind))
+    }
+
+    fn sdp(self, usable: bool, context: &mut Context) -> Next<Self> {
+        let (Self::Calling { media, .. } | Self::PickedUp { media, .. }) = &self else {
+            return Next::To(self);
+        };
+        if *media != Media::AwaitingSdp {
+            return Next::To(self);
+        }
+        if !usable {
+            return Next::Release(Cause::WhatsAppSdp);
+        }
+        context.act(Action::MediaConnect);
+        Next::To(self.with_media(Media::Connecting))
+    }
+
+    fn ringing(self, now: Instant, context: &mut Context) -> Next<Self> {
+        if matches!(self, Self::Calling { .. }) && context.rang.is_none() {
+            context.rang = Some(now);
+            context.act(Action::SipRing);
+        }
+        Next::To(self)
+    }
+
+    fn picked_up(self, now: Instant, context: &mut Context) -> Next<Self> {
+        Next::To(match self {
+            Self::Calling { media: Media::Connected, .. } => Self::answer(now, context),
+            Self::Calling { media, .. } => Self::PickedUp { media_limit: now + MEDIA_LIMIT, media },
+            state @ (Self::PickedUp { .. } | Self::Talking) => state,
+        })
+    }
+
+    fn media_connected(self, now: Instant, context: &mut Context) -> Next<Self> {
+        Next::To(match self {
+            Self::PickedUp { .. } => Self::answer(now, context),
+            Self::Calling { .. } if context.settings.answer_on == AnswerOn::Connect => {
+                Self::answer(now, context)
+            }
+            state @ (Self::Calling { .. } | Self::Talking) => state.with_media(Media::Connected),
+        })
+    }
+
+    fn answer(now: Instant, context: &mut Context) -> Self {
+        context.answered = Some(now);
+        context.legs.sip = SipLeg::Up;
+        context.act(Action::SipAnswer);
+        context.act(Action::MediaOpen);
+        Self::Talking
+    }
+
+    fn with_media(self, media: Media) -> Self {
+        match self {
+            Self::Calling { ring_limit, .. } => Self::Calling { ring_limit, media },
+            Self::PickedUp { media_limit, .. } => Self::PickedUp { media_limit, media },
+            Self::Talking => Self::Talking,
+        }
+    }
+}
+
+/// Whether WhatsApp may be calling its user although `connect` failed this way.
+pub(super) fn may_have_started(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Timeout
+            | ErrorKind::Transport
+            | ErrorKind::BadResponse
+            | ErrorKind::Outage
+            | ErrorKind::ConnectionError
+            | ErrorKind::Unknown
+    )
+}

@@ -1,0 +1,331 @@
+//! The task of one call: turns what comes in into events of the call machine. What the machine wants
+//! is done in [`execute`](super::execute).
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the call runs in a task of its own, so that its panic ends no other"
+)]
+
+use std::sync::{Arc, OnceLock};
+
+use media_relay::sdp::{pbx, whatsapp};
+use media_relay::{AudioSession, MediaEvent, Party, Summary};
+use sip_core::{Command, LegId, Rejection, RequestId};
+use tokio::sync::mpsc;
+use tracing::{Instrument, debug, error, info, warn};
+use wa_signaling::webhook::event::{CallStatus, Connect};
+use wa_signaling::{Callee, ErrorKind, Wacid, WebhookEvent};
+
+use super::event::{Event, SipRefusal};
+use super::machine::Call;
+use super::{execute, headers};
+use crate::app::Shared;
+use crate::config::{Number, Trunk};
+use crate::directory::Mailbox;
+use crate::id::CallId;
+use crate::record::Direction;
+
+/// What a call's task gets from outside.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Sip(sip_core::Event),
+    Webhook(WebhookEvent),
+    Graph(GraphReply),
+    Media(MediaEvent),
+    Shutdown,
+}
+
+/// A reply of the Graph API to a request of this call.
+#[derive(Debug)]
+pub(crate) enum GraphReply {
+    Connect(Result<Wacid, ErrorKind>),
+    PreAccept(Result<(), ErrorKind>),
+    Accept(Result<(), ErrorKind>),
+    End(Result<(), ErrorKind>),
+}
+
+/// What only one direction has.
+#[derive(Debug)]
+pub(crate) enum Side {
+    /// The PBX called.
+    FromPbx {
+        callee: Callee,
+        /// Our SDP answer to the PBX.
+        answer: String,
+    },
+    /// The WhatsApp user called.
+    FromWhatsApp {
+        /// Their offer, until ICE starts on it.
+        remote: Option<Box<whatsapp::Remote>>,
+        /// Our answer, the same bytes in `pre_accept` and `accept`.
+        answer: String,
+        trunk: Box<Trunk>,
+        connect: Box<Connect>,
+    },
+}
+
+/// What must be ended even if the task itself breaks.
+#[derive(Debug)]
+pub(super) struct Remains {
+    pub(super) leg: LegId,
+    pub(super) number: Arc<Number>,
+    pub(super) wacid: OnceLock<Wacid>,
+}
+
+/// One call being executed.
+pub(crate) struct CallTask {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: CallId,
+    pub(super) direction: Direction,
+    pub(super) remains: Arc<Remains>,
+    pub(super) side: Side,
+    pub(super) mailbox: Mailbox,
+    pub(super) events: mpsc::Receiver<Input>,
+    /// WhatsApp's answer to our offer, until ICE starts on it.
+    pub(super) remote: Option<whatsapp::Remote>,
+    pub(super) media: Option<AudioSession>,
+    pub(super) summary: Option<Summary>,
+    call: Call,
+}
+
+impl CallTask {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a call, put together in one place")]
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        id: CallId,
+        leg: LegId,
+        number: Arc<Number>,
+        side: Side,
+        (mailbox, events): (Mailbox, mpsc::Receiver<Input>),
+        media: AudioSession,
+        call: Call,
+    ) -> Self {
+        let (direction, wacid) = match &side {
+            Side::FromPbx { .. } => (Direction::SipToWa, OnceLock::new()),
+            Side::FromWhatsApp { connect, .. } => (Direction::WaToSip, OnceLock::from(connect.wacid.clone())),
+        };
+        Self {
+            shared: Arc::clone(shared),
+            id,
+            direction,
+            remains: Arc::new(Remains { leg, number, wacid }),
+            side,
+            mailbox,
+            events,
+            remote: None,
+            media: Some(media),
+            summary: None,
+            call,
+        }
+    }
+
+    /// The call from its begin to its end. A panic inside ends this call, on both legs, and no
+    /// other.
+    pub(crate) async fn live(self) {
+        let (shared, id) = (Arc::clone(&self.shared), self.id.clone());
+        let remains = Arc::clone(&self.remains);
+        let run = tokio::spawn(self.run().in_current_span());
+        if let Err(broken) = run.await {
+            error!(%broken, "the call's task broke: both legs are ended");
+            execute::clear_away(&shared, &remains).await;
+        }
+        shared.directory.remove(&id, remains.leg, remains.wacid.get());
+    }
+
+    async fn run(mut self) {
+        let mut phase = None;
+        loop {
+            while let Some(action) = self.call.poll() {
+                self.execute(action).await;
+            }
+            let now = (!self.call.is_over()).then(|| self.call.phase());
+            self.shared.metrics.moved(self.direction, phase, now);
+            phase = now;
+            if phase.is_none() {
+                return;
+            }
+            let deadline = self.call.deadline().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                input = self.events.recv() => match input {
+                    Some(input) => self.take(input).await,
+                    None => return,
+                },
+                () = at(deadline) => self.call.handle_timeout(self.shared.now()),
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.call.handle(self.shared.now(), event);
+    }
+
+    async fn take(&mut self, input: Input) {
+        match input {
+            Input::Sip(event) => self.take_sip(event).await,
+            Input::Webhook(event) => self.take_webhook(event),
+            Input::Graph(reply) => self.take_graph(reply),
+            Input::Media(event) => self.take_media(event),
+            Input::Shutdown => self.tell(Event::Shutdown),
+        }
+    }
+
+    async fn take_sip(&mut self, event: sip_core::Event) {
+        use sip_core::Event as Sip;
+        match event {
+            Sip::Cancelled { .. } => self.tell(Event::SipCancelled),
+            Sip::Bye { .. } => self.tell(Event::SipBye),
+            Sip::AckTimeout => self.tell(Event::SipAckTimeout),
+            Sip::Ended => self.tell(Event::SipEnded),
+            Sip::Answered(response) => {
+                let usable = self.pbx_answer(&response.body);
+                self.tell(Event::SipAnswered { usable });
+            }
+            Sip::Rejected(rejection) => {
+                self.tell(Event::SipRefused(match rejection {
+                    Rejection::Response(response) => SipRefusal::Status(response.status),
+                    Rejection::Timeout => SipRefusal::Timeout,
+                    Rejection::Transport => SipRefusal::Unreachable,
+                }));
+            }
+            Sip::Request { id, request } => self.refuse_change(id, &request).await,
+            Sip::Provisional(response) => debug!(status = response.status, "PBX"),
+            Sip::Acked { .. } | Sip::Invite { .. } => {}
+        }
+    }
+
+    /// The PBX's answer to our offer.
+    fn pbx_answer(&self, sdp: &[u8]) -> bool {
+        let (Side::FromWhatsApp { trunk, .. }, Some(media)) = (&self.side, &self.media) else {
+            return false;
+        };
+        match pbx::parse_answer(sdp, &trunk.codecs) {
+            Ok(path) => {
+                media.connect_pbx(path);
+                true
+            }
+            Err(error) => {
+                warn!(%error, "the PBX's SDP answer is unusable");
+                false
+            }
+        }
+    }
+
+    /// A session can't be changed yet: the PBX keeps what it has (RFC 3261 14.2, RFC 3311 5.2).
+    async fn refuse_change(&self, id: RequestId, request: &sip_core::message::Request) {
+        use sip_core::message::Method;
+        let status = match request.method {
+            Method::Invite | Method::Update => 488,
+            Method::Refer => 603,
+            Method::Ack
+            | Method::Bye
+            | Method::Cancel
+            | Method::Options
+            | Method::Register
+            | Method::Info
+            | Method::Prack
+            | Method::Notify
+            | Method::Subscribe
+            | Method::Message
+            | Method::Publish
+            | Method::Other(_) => 501,
+        };
+        debug!(method = %request.method, status, "request in the dialog");
+        let reply = headers::reply(status);
+        let answer = Command::Answer { leg: self.remains.leg, request: id, reply };
+        self.shared.sip.send(answer).await;
+    }
+
+    fn take_webhook(&mut self, event: WebhookEvent) {
+        match event {
+            WebhookEvent::Connect(connect) => {
+                self.identify(&connect.wacid);
+                self.whatsapp_answer(&connect);
+            }
+            WebhookEvent::Status(status) => {
+                self.identify(&status.wacid);
+                match status.status {
+                    CallStatus::Ringing => self.tell(Event::WaRinging),
+                    CallStatus::Accepted => self.tell(Event::WaAccepted),
+                    CallStatus::Rejected => self.tell(Event::WaRejected),
+                    CallStatus::Other(word) => debug!(word, "unknown call status"),
+                }
+            }
+            WebhookEvent::Terminate(terminate) => {
+                self.identify(&terminate.wacid);
+                let error = terminate.errors.first();
+                if let Some(error) = error {
+                    warn!(code = error.code, details = ?error.details, "WhatsApp ended the call");
+                }
+                self.tell(Event::WaTerminated { error: error.map(|error| error.code) });
+            }
+            WebhookEvent::Other { .. } => {}
+        }
+    }
+
+    /// WhatsApp's answer to our offer; a repeated one is nothing new.
+    fn whatsapp_answer(&mut self, connect: &Connect) {
+        if self.direction == Direction::WaToSip {
+            return;
+        }
+        let sdp = connect.session.as_ref().map_or("", |session| session.sdp.as_str());
+        debug!(sdp, "answer of WhatsApp");
+        let usable = match whatsapp::parse(sdp) {
+            Ok(remote) => {
+                self.remote = Some(remote);
+                true
+            }
+            Err(error) => {
+                warn!(%error, "WhatsApp's SDP answer is unusable");
+                false
+            }
+        };
+        self.tell(Event::WaConnect { usable });
+    }
+
+    /// The WhatsApp call id may come by the reply to `connect` or by any webhook.
+    fn identify(&mut self, wacid: &Wacid) {
+        if self.remains.wacid.get().is_none() && self.remains.wacid.set(wacid.clone()).is_ok() {
+            tracing::Span::current().record("wacid", wacid.as_str());
+            self.shared.directory.identify(wacid, &self.mailbox);
+            self.tell(Event::Identified);
+        }
+    }
+
+    fn take_graph(&mut self, reply: GraphReply) {
+        match reply {
+            GraphReply::Connect(Ok(wacid)) => {
+                self.identify(&wacid);
+                self.tell(Event::ConnectReply(Ok(())));
+            }
+            GraphReply::Connect(Err(kind)) => self.tell(Event::ConnectReply(Err(kind))),
+            GraphReply::PreAccept(reply) => self.tell(Event::PreAcceptReply(reply)),
+            GraphReply::Accept(reply) => self.tell(Event::AcceptReply(reply)),
+            GraphReply::End(reply) => self.tell(Event::EndReply(reply)),
+        }
+    }
+
+    pub(super) fn take_media(&mut self, event: MediaEvent) {
+        match event {
+            MediaEvent::Connected => {
+                info!("ICE and DTLS are up");
+                self.tell(Event::MediaConnected);
+            }
+            MediaEvent::Failed(failure) => {
+                warn!(%failure, "audio path");
+                self.tell(Event::MediaFailed);
+            }
+            MediaEvent::FirstAudio(Party::WhatsApp) => self.tell(Event::MediaHeard),
+            MediaEvent::FirstAudio(Party::Pbx) => {}
+            // Which key was pressed may be a PIN: it is never written down.
+            MediaEvent::Digit { from, .. } => debug!(?from, "digit"),
+            MediaEvent::Closed(summary) => self.summary = Some(summary),
+        }
+    }
+}
+
+/// Sleeps until the deadline, or for ever.
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

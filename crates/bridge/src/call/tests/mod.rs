@@ -1,0 +1,60 @@
+//! The call machine in virtual time: the flows one by one, then any order of events.
+#![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one of many")]
+
+mod any_order;
+mod flows;
+
+use std::time::{Duration, Instant};
+
+use super::action::{Action, Outcome};
+use super::event::Event;
+use super::machine::{Call, Settings};
+
+/// A call and its clock.
+pub(super) struct Bench {
+    pub(super) call: Call,
+    pub(super) now: Instant,
+}
+
+impl Bench {
+    pub(super) fn from_pbx(settings: Settings) -> Self {
+        let now = Instant::now();
+        Self { call: Call::from_pbx(settings, now), now }
+    }
+
+    pub(super) fn from_whatsapp(settings: Settings) -> Self {
+        let now = Instant::now();
+        Self { call: Call::from_whatsapp(settings, now), now }
+    }
+
+    /// Gives one event and returns what the call wants done.
+    pub(super) fn give(&mut self, event: Event) -> Vec<Action> {
+        self.call.handle(self.now, event);
+        self.actions()
+    }
+
+    /// Lets the time pass, deadline by deadline, and returns what the call wants done.
+    pub(super) fn pass(&mut self, time: Duration) -> Vec<Action> {
+        let end = self.now + time;
+        let mut actions = self.actions();
+        while let Some(deadline) = self.call.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(deadline);
+            self.call.handle_timeout(self.now);
+            actions.extend(self.actions());
+        }
+        self.now = end;
+        actions
+    }
+
+    pub(super) fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.call.poll()).collect()
+    }
+}
+
+pub(super) fn outcome(actions: &[Action]) -> Option<Outcome> {
+    actions.iter().find_map(|action| match action {
+        Action::Finished(outcome) => Some(*outcome),
+        _ => None,
+    })
+}

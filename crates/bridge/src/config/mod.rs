@@ -1,0 +1,59 @@
+//! The configuration: one TOML file, read once, with every mistake reported at once.
+//!
+//! `raw` is what the user typed, `valid` what the program uses; docs/configuration.md tells
+//! the user of every key.
+
+mod error;
+mod overlap;
+mod raw;
+mod routes;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod valid;
+mod value;
+
+use std::path::Path;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use secret::LiveSecret;
+pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number, Sip, Trunk, Webhook};
+pub use value::Network;
+
+use error::{Place, Report};
+
+impl Config {
+    /// Reads a file. `env` gives environment variables; files of secrets are found from the folder
+    /// of the configuration file.
+    ///
+    /// # Errors
+    /// Every mistake found, with its line and its remedy.
+    pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let mut report = Report::default();
+            let place = Place { key: String::new(), line: None };
+            report.add(&place, format!("cannot be read: {error}"));
+            report.into_errors(path)
+        })?;
+        Self::parse(&text, path, env)
+    }
+
+    /// Reads the text of a file that is, or would be, at `path`.
+    ///
+    /// # Errors
+    /// Every mistake found, with its line and its remedy.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut report = Report::default();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let config = raw::Raw::parse(text, &mut report)
+            .and_then(|raw| valid::Checker { report: &mut report, env, folder }.config(raw));
+        match config {
+            Some(config) if report.len() == 0 => Ok(config),
+            _ => Err(report.into_errors(path)),
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! What the program uses: parsed, complete and consistent.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use media_relay::sdp::pbx::Codec;
+use wa_signaling::PhoneNumberId;
+
+use super::error::{Place, Report, listed};
+use super::overlap::{self, Claim, Use};
+use super::raw::{self, Field, Raw, SecretAt};
+use super::secret::LiveSecret;
+use super::value::{self, Network, within};
+use crate::call::machine::{AnswerOn, InviteAfter, Settings};
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// SIP towards the PBXs.
+    pub sip: Sip,
+    /// The audio of both sides.
+    pub media: Media,
+    /// The Graph API.
+    pub graph: Graph,
+    /// Where WhatsApp's webhooks come in.
+    pub webhook: Webhook,
+    /// Health and metrics.
+    pub admin: Admin,
+    /// Limits and choices of a call.
+    pub calls: Settings,
+    /// The PBXs; at least one. No source address belongs to two of them.
+    pub trunks: Vec<Trunk>,
+    /// The business numbers; at least one.
+    pub numbers: Vec<Number>,
+    /// The log.
+    pub log: Log,
+}
+
+/// SIP towards the PBXs.
+#[derive(Clone, Debug)]
+pub struct Sip {
+    /// Where it listens; port 0 takes any free one.
+    pub bind: SocketAddr,
+    /// What Via and Contact say; its port is that of `bind` unless told otherwise.
+    pub advertised: SocketAddr,
+    /// The User-Agent header.
+    pub user_agent: String,
+}
+
+/// The audio of both sides.
+#[derive(Clone, Debug)]
+pub struct Media {
+    /// Towards the PBXs: RTP on even ports, RTCP above.
+    pub pbx: MediaSide,
+    /// Towards WhatsApp: one port a call.
+    pub whatsapp: MediaSide,
+    /// Worker threads; 0 is one per core.
+    pub workers: usize,
+    /// Opus encoder complexity, 0 to 10.
+    pub opus_complexity: u8,
+    /// How long a port is left alone after a call.
+    pub port_rest: Duration,
+}
+
+/// One side of the audio.
+#[derive(Clone, Debug)]
+pub struct MediaSide {
+    /// The address sockets are bound to.
+    pub bind: IpAddr,
+    /// The address the other side is told; never unspecified.
+    pub advertised: IpAddr,
+    /// The ports sockets are bound to.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// The Graph API.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Its base, without a slash at the end.
+    pub url: String,
+    /// Its version, such as `v25.0`.
+    pub version: String,
+}
+
+/// Where WhatsApp's webhooks come in.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Plain HTTP, behind a proxy that does TLS; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The path, plain.
+    pub path: String,
+    /// Signs the webhooks.
+    pub app_secret: LiveSecret,
+    /// Proves to WhatsApp that the URL is ours.
+    pub verify_token: LiveSecret,
+}
+
+/// Health and metrics.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where they are told; port 0 takes any free one.
+    pub listen: SocketAddr,
+}
+
+/// A PBX.
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    /// Its name in this file, in logs and metrics; no other trunk has it.
+    pub name: String,
+    /// Where its calls may come from; at least one.
+    pub sources: Vec<Network>,
+    /// Where calls from WhatsApp go, by SIP over UDP.
+    pub target: SocketAddr,
+    /// The codecs spoken with it, the best first; at least one.
+    pub codecs: Vec<Codec>,
+    /// The number its calls go out with, if not the first that names this trunk; one that does.
+    pub default_number: Option<PhoneNumberId>,
+}
+
+/// A business number.
+#[derive(Clone, Debug)]
+pub struct Number {
+    /// Graph's id of it; no other number has it.
+    pub phone_number_id: PhoneNumberId,
+    /// The number itself, international: digits, no `+`.
+    pub display: String,
+    /// Its access token.
+    pub token: LiveSecret,
+    /// The name of its trunk, which exists.
+    pub trunk: String,
+    /// The user part at the PBX that calls from WhatsApp go to.
+    pub destination: String,
+}
+
+/// The log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Whether phone numbers are masked.
+    pub mask_numbers: bool,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Checks what the user typed, reporting every mistake.
+pub(super) struct Checker<'a> {
+    pub(super) report: &'a mut Report,
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Where relative paths begin.
+    pub(super) folder: &'a Path,
+}
+
+impl Checker<'_> {
+    /// The configuration, if nothing is missing; it counts only if nothing was reported.
+    pub(super) fn config(&mut self, raw: Raw) -> Option<Config> {
+        let mut claims = Vec::new();
+        // All parts are checked before the first that is missing ends it.
+        let sip = self.sip(raw.sip, &mut claims);
+        let media = self.media(raw.media, &mut claims);
+        let graph = self.graph(raw.graph);
+        let webhook = self.webhook(raw.webhook, &mut claims);
+        let admin = self.listener(raw.admin.listen, ([127, 0, 0, 1], 9090), Use::Http, &mut claims);
+        let calls = self.calls(raw.calls);
+        let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
+        let log = self.log(raw.log);
+        overlap::check(&claims, self.report);
+        Some(Config {
+            sip: sip?,
+            media: media?,
+            graph: graph?,
+            webhook: webhook?,
+            admin: Admin { listen: admin? },
+            calls: calls?,
+            trunks,
+            numbers,
+            log: log?,
+        })
+    }
+
+    fn sip(&mut self, raw: raw::Sip, claims: &mut Vec<Claim>) -> Option<Sip> {
+        let bind = self.listener(raw.bind, ([0, 0, 0, 0], 5060), Use::Sip, claims);
+        let advertised = raw.advertised.check(self.report, |text| value::advertised(&text));
+        let advertised = bind.and_then(|bind| {
+            let place = advertised.place.clone();
+            let (ip, port) = advertised.or((bind.ip(), None))?;
+            let ip = self.reachable(&place, bind.ip(), ip, "PBXs reach")?;
+            Some(SocketAddr::new(ip, port.unwrap_or(bind.port())))
+        });
+        let own = concat!("wa-bridge/", env!("CARGO_PKG_VERSION")).to_owned();
+        let user_agent = raw.user_agent.check(self.report, |text| value::user_agent(&text)).or(own);
+        Some(Sip { bind: bind?, advertised: advertised?, user_agent: user_agent? })
+    }
+
+    fn media(&mut self, raw: raw::Media, claims: &mut Vec<Claim>) -> Option<Media> {
+        let pbx = self.media_side(raw.pbx, 20000..=29999, value::port_pairs, claims);
+        let whatsapp = self.media_side(raw.whatsapp, 30000..=39999, value::ports, claims);
+        let workers = raw.workers.check(self.report, within(0..=256)).or(0);
+        let opus_complexity = raw.opus_complexity.check(self.report, within(0..=10)).or(5);
+        let port_rest = raw.port_rest_s.check(self.report, seconds(0..=600)).or(Duration::from_secs(5));
+        Some(Media {
+            pbx: pbx?,
+            whatsapp: whatsapp?,
+            workers: workers?,
+            opus_complexity: opus_complexity?,
+            port_rest: port_rest?,
+        })
+    }
+
+    fn media_side(
+        &mut self,
+        raw: raw::MediaSide,
+        default: RangeInclusive<u16>,
+        parse: fn(&str) -> Result<RangeInclusive<u16>, String>,
+        claims: &mut Vec<Claim>,
+    ) -> Option<MediaSide> {
+        let bind = raw.bind.check(self.report, |text| value::ip(&text)).or([0, 0, 0, 0].into());
+        let place = raw.ports.place.clone();
+        let ports = raw.ports.check(self.report, |text| parse(&text)).or(default);
+        if let (Some(bind), Some(ports)) = (bind, ports.clone()) {
+            claims.push(Claim { place, used_for: Use::Media, bind, ports });
+        }
+        let advertised = raw.advertised.check(self.report, |text| match value::advertised(&text)? {
+            (ip, None) => Ok(ip),
+            (ip, Some(_)) => Err(format!("{text:?} has a port, media has many: write \"{ip}\"")),
+        });
+        let place = advertised.place.clone();
+        let advertised = bind.and_then(|bind| {
+            let ip = advertised.or(bind)?;
+            self.reachable(&place, bind, ip, "audio can be sent to")
+        });
+        Some(MediaSide { bind: bind?, advertised: advertised?, ports: ports? })
+    }
+
+    /// The address to advertise, unless nobody could send to it.
+    fn reachable(&mut self, place: &Place, bind: IpAddr, ip: IpAddr, whose: &str) -> Option<IpAddr> {
+        let is_dual_stack = bind.is_ipv6() && bind.is_unspecified();
+        let message = if ip.is_unspecified() {
+            format!(
+                "is missing: bind {bind} is no address {whose}; write the one that is, like advertised = \"192.0.2.10\""
+            )
+        } else if ip.is_ipv4() != bind.is_ipv4() && !is_dual_stack {
+            format!("{ip} and bind {bind} are of different IP versions: nothing sent there would arrive")
+        } else {
+            return Some(ip);
+        };
+        self.report.add(place, message);
+        None
+    }
+
+    fn listener(
+        &mut self,
+        field: Field<String>,
+        default: ([u8; 4], u16),
+        used_for: Use,
+        claims: &mut Vec<Claim>,
+    ) -> Option<SocketAddr> {
+        let place = field.place.clone();
+        let address = field.check(self.report, |text| value::listener(&text)).or(default.into())?;
+        claims.push(Claim::listener(place, used_for, address));
+        Some(address)
+    }
+
+    fn graph(&mut self, raw: raw::Graph) -> Option<Graph> {
+        let url = raw.url.check(self.report, |text| value::graph_url(&text));
+        let version = raw.version.check(self.report, |text| value::graph_version(&text));
+        let (url, version) = (url.or("https://graph.facebook.com".into()), version.or("v25.0".into()));
+        Some(Graph { url: url?, version: version? })
+    }
+
+    fn webhook(&mut self, raw: raw::Webhook, claims: &mut Vec<Claim>) -> Option<Webhook> {
+        let listen = self.listener(raw.listen, ([127, 0, 0, 1], 8080), Use::Http, claims);
+        let path = raw.path.check(self.report, |text| value::url_path(&text)).or("/webhook".into());
+        let app_secret = self.secret(raw.app_secret);
+        let verify_token = self.secret(raw.verify_token);
+        Some(Webhook { listen: listen?, path: path?, app_secret: app_secret?, verify_token: verify_token? })
+    }
+
+    pub(super) fn secret(&mut self, field: Field<SecretAt>) -> Option<LiveSecret> {
+        let (env, folder) = (self.env, self.folder);
+        let secret = field.check(self.report, |at| match at {
+            SecretAt::Env(name) => LiveSecret::from_env(&name, env(&name)),
+            SecretAt::File(path) => LiveSecret::from_file(folder.join(path)),
+        });
+        secret.required(self.report, "write { env = \"NAME\" } or { file = \"PATH\" }")
+    }
+
+    fn calls(&mut self, raw: raw::Calls) -> Option<Settings> {
+        let default = Settings::default();
+        let ring_limit_out = raw.ring_limit_out_s.check(self.report, seconds(1..=180));
+        let ring_limit_in = raw.ring_limit_in_s.check(self.report, seconds(1..=60));
+        let answer_on = self.choice(
+            raw.answer_on,
+            &[
+                ("accepted", AnswerOn::Accepted),
+                ("accepted_or_media", AnswerOn::AcceptedOrMedia),
+                ("connect", AnswerOn::Connect),
+            ],
+        );
+        let invite_after = self
+            .choice(raw.invite_after, &[("dtls_up", InviteAfter::DtlsUp), ("webhook", InviteAfter::Webhook)]);
+        let rejected_as = raw.rejected_as.check(self.report, |status| match status {
+            486 => Ok(false),
+            603 => Ok(true),
+            other => Err(format!("{other} is not offered: write 486 (busy) or 603 (decline)")),
+        });
+        Some(Settings {
+            ring_limit_out: ring_limit_out.or(default.ring_limit_out)?,
+            ring_limit_in: ring_limit_in.or(default.ring_limit_in)?,
+            answer_on: answer_on.or(default.answer_on)?,
+            invite_after: invite_after.or(default.invite_after)?,
+            rejected_is_603: rejected_as.or(default.rejected_is_603)?,
+        })
+    }
+
+    pub(super) fn choice<T: Copy>(&mut self, field: Field<String>, choices: &[(&str, T)]) -> Field<T> {
+        field.check(self.report, |text| {
+            let chosen = choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice);
+            let names = || listed(choices.iter().map(|(name, _)| *name));
+            chosen.ok_or_else(|| format!("{text:?} is not known: write one of {}", names()))
+        })
+    }
+
+    fn log(&mut self, raw: raw::Log) -> Option<Log> {
+        let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
+        let level = self.choice(raw.level, &levels).or("info");
+        let format = self.choice(raw.format, &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let (format, mask_numbers) = (format.or(LogFormat::Text), raw.mask_numbers.or(true));
+        Some(Log { level: level?.to_owned(), format: format?, mask_numbers: mask_numbers? })
+    }
+}
+
+fn seconds(limits: RangeInclusive<i64>) -> impl FnOnce(i64) -> Result<Duration, String> {
+    move |number| within(limits)(number).map(Duration::from_secs)
+}

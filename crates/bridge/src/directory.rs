@@ -1,0 +1,199 @@
+//! Which call an event belongs to.
+//!
+//! SIP events name a leg. Webhooks name a WhatsApp call id, which may be known here only after the
+//! webhook has come (it can overtake the reply to `connect`): so they are matched by the echo of
+//! our own call id first, then by WhatsApp's id, and else wait a little in a small room until some
+//! call turns out to be theirs. Ended calls are remembered, so that what comes late starts nothing.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use sip_core::LegId;
+use tokio::sync::mpsc;
+use tracing::warn;
+use wa_signaling::Wacid;
+use wa_signaling::WebhookEvent;
+
+use crate::call::task::Input;
+use crate::id::CallId;
+
+/// Events that wait for one call's task; a call that leaves so many unread is broken, and what
+/// comes on top is dropped with a warning rather than allowed to hold up the other calls.
+pub(crate) const MAILBOX: usize = 256;
+/// Webhooks that wait for their call to be known; the oldest gives way.
+const WAITING: usize = 1024;
+/// How long they wait.
+const WAIT: Duration = Duration::from_secs(30);
+/// Ended WhatsApp calls that are remembered; the oldest is forgotten.
+const REMEMBERED: usize = 100_000;
+
+/// Where a call's task gets its events from.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox(mpsc::Sender<Input>);
+
+impl Mailbox {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Input>) {
+        let (sender, receiver) = mpsc::channel(MAILBOX);
+        (Self(sender), receiver)
+    }
+
+    /// Leaves an event; an event for a call that has just ended is gone, as it should be.
+    pub(crate) fn post(&self, input: Input) {
+        if let Err(mpsc::error::TrySendError::Full(input)) = self.0.try_send(input) {
+            warn!(?input, "a call does not read its events: one is dropped");
+        }
+    }
+
+    /// Leaves an event, waiting for room: for tasks that belong to the call alone.
+    pub(crate) async fn deliver(&self, input: Input) {
+        let _ = self.0.send(input).await;
+    }
+}
+
+/// All calls that live here, and the WhatsApp calls that lived.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    legs: DashMap<LegId, Mailbox>,
+    calls: DashMap<CallId, Mailbox>,
+    whatsapp: Mutex<WhatsAppCalls>,
+}
+
+/// What is known of WhatsApp calls by their id. One lock, so that a webhook and the call that it
+/// belongs to can't miss each other.
+#[derive(Debug, Default)]
+struct WhatsAppCalls {
+    live: HashMap<Wacid, Mailbox>,
+    waiting: VecDeque<(Instant, Wacid, WebhookEvent)>,
+    ended: HashSet<Wacid>,
+    ended_order: VecDeque<Wacid>,
+}
+
+impl Directory {
+    /// A new call and its SIP leg.
+    pub(crate) fn add(&self, id: &CallId, leg: LegId, mailbox: &Mailbox) {
+        self.calls.insert(id.clone(), mailbox.clone());
+        self.legs.insert(leg, mailbox.clone());
+    }
+
+    /// A call's WhatsApp id became known: what has waited for it is delivered.
+    pub(crate) fn identify(&self, wacid: &Wacid, mailbox: &Mailbox) {
+        let mut whatsapp = self.whatsapp();
+        whatsapp.live.insert(wacid.clone(), mailbox.clone());
+        let waiting = std::mem::take(&mut whatsapp.waiting);
+        for (since, of, event) in waiting {
+            if of == *wacid {
+                mailbox.post(Input::Webhook(event));
+            } else {
+                whatsapp.waiting.push_back((since, of, event));
+            }
+        }
+    }
+
+    /// Takes a user-initiated call into life; false when it lives already or has ended.
+    pub(crate) fn claim(&self, wacid: &Wacid, mailbox: &Mailbox) -> bool {
+        let mut whatsapp = self.whatsapp();
+        if whatsapp.ended.contains(wacid) || whatsapp.live.contains_key(wacid) {
+            return false;
+        }
+        whatsapp.live.insert(wacid.clone(), mailbox.clone());
+        true
+    }
+
+    /// True when the call lives here or has ended.
+    pub(crate) fn knows(&self, wacid: &Wacid) -> bool {
+        let whatsapp = self.whatsapp();
+        whatsapp.ended.contains(wacid) || whatsapp.live.contains_key(wacid)
+    }
+
+    /// Gives a webhook to its call; false when the call isn't known (yet).
+    pub(crate) fn webhook(&self, now: Instant, event: WebhookEvent) -> bool {
+        let (wacid, echo, over) = match &event {
+            WebhookEvent::Connect(connect) => (&connect.wacid, &connect.callback_data, false),
+            WebhookEvent::Status(status) => (&status.wacid, &status.callback_data, false),
+            WebhookEvent::Terminate(terminate) => (&terminate.wacid, &terminate.callback_data, true),
+            WebhookEvent::Other { .. } => return false,
+        };
+        let by_echo = echo
+            .as_deref()
+            .and_then(CallId::parse)
+            .and_then(|id| self.calls.get(&id).map(|mailbox| mailbox.value().clone()));
+        let mut whatsapp = self.whatsapp();
+        if let Some(mailbox) = by_echo.or_else(|| whatsapp.live.get(wacid).cloned()) {
+            mailbox.post(Input::Webhook(event));
+            return true;
+        }
+        let wacid = wacid.clone();
+        if whatsapp.ended.contains(&wacid) {
+            return true;
+        }
+        if over {
+            // Its `connect` may still come: it must find the call ended.
+            whatsapp.end(&wacid);
+        }
+        whatsapp.wait(now, wacid, event);
+        false
+    }
+
+    /// Gives a SIP event to its call.
+    pub(crate) fn sip(&self, leg: LegId, event: sip_core::Event) {
+        if let Some(mailbox) = self.legs.get(&leg) {
+            mailbox.post(Input::Sip(event));
+        }
+    }
+
+    /// Gives the same event to every call.
+    pub(crate) fn all(&self, input: impl Fn() -> Input) {
+        for call in &self.calls {
+            call.value().post(input());
+        }
+    }
+
+    /// A call is over.
+    pub(crate) fn remove(&self, id: &CallId, leg: LegId, wacid: Option<&Wacid>) {
+        self.calls.remove(id);
+        self.legs.remove(&leg);
+        if let Some(wacid) = wacid {
+            self.forget(wacid);
+        }
+    }
+
+    /// A WhatsApp call that never became a call here is over.
+    pub(crate) fn forget(&self, wacid: &Wacid) {
+        let mut whatsapp = self.whatsapp();
+        whatsapp.live.remove(wacid);
+        whatsapp.end(wacid);
+    }
+
+    /// How many calls live here.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn whatsapp(&self) -> MutexGuard<'_, WhatsAppCalls> {
+        self.whatsapp.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WhatsAppCalls {
+    fn wait(&mut self, now: Instant, wacid: Wacid, event: WebhookEvent) {
+        while self.waiting.len() >= WAITING
+            || self.waiting.front().is_some_and(|(since, _, _)| now > *since + WAIT)
+        {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((now, wacid, event));
+    }
+
+    fn end(&mut self, wacid: &Wacid) {
+        if self.ended.insert(wacid.clone()) {
+            self.ended_order.push_back(wacid.clone());
+        }
+        if self.ended_order.len() > REMEMBERED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+}

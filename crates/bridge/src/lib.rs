@@ -1,0 +1,13 @@
+//! The B2BUA between a PBX and WhatsApp: [`call`] is the heart, [`app`] puts the parts together.
+
+pub mod app;
+pub mod call;
+pub mod config;
+mod directory;
+mod http;
+mod id;
+mod metrics;
+pub mod record;
+mod routing;
+
+pub use id::CallId;

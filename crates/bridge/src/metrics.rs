@@ -1,0 +1,114 @@
+//! What `/metrics` tells (Prometheus text format).
+
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::call::action::Outcome;
+use crate::call::machine::Phase;
+use crate::record::Direction;
+
+/// The metrics of the bridge.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    calls: IntGaugeVec,
+    ended: IntCounterVec,
+    refused: IntCounterVec,
+    webhooks: IntCounterVec,
+    counters: IntGaugeVec,
+    draining: IntGauge,
+}
+
+impl Metrics {
+    /// # Errors
+    /// Only when two metrics share a name, which a test would show.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let metrics = Self {
+            calls: IntGaugeVec::new(
+                Opts::new("wa_bridge_calls", "Calls now, by direction and state"),
+                &["direction", "state"],
+            )?,
+            ended: IntCounterVec::new(
+                Opts::new("wa_bridge_calls_ended_total", "Ended calls, by direction and outcome"),
+                &["direction", "outcome", "cause"],
+            )?,
+            refused: IntCounterVec::new(
+                Opts::new("wa_bridge_calls_refused_total", "Calls refused before they began"),
+                &["direction", "cause"],
+            )?,
+            webhooks: IntCounterVec::new(
+                Opts::new("wa_bridge_webhook_events_total", "Webhook events, by what became of them"),
+                &["kind"],
+            )?,
+            counters: IntGaugeVec::new(
+                Opts::new("wa_bridge_traffic_total", "Counters of SIP, webhooks and media"),
+                &["part", "what"],
+            )?,
+            draining: IntGauge::new("wa_bridge_draining", "1 while the bridge takes no calls")?,
+            registry,
+        };
+        metrics.registry.register(Box::new(metrics.calls.clone()))?;
+        metrics.registry.register(Box::new(metrics.ended.clone()))?;
+        metrics.registry.register(Box::new(metrics.refused.clone()))?;
+        metrics.registry.register(Box::new(metrics.webhooks.clone()))?;
+        metrics.registry.register(Box::new(metrics.counters.clone()))?;
+        metrics.registry.register(Box::new(metrics.draining.clone()))?;
+        Ok(metrics)
+    }
+
+    /// A call moved between phases; `None` is before its begin and after its end.
+    pub(crate) fn moved(&self, direction: Direction, from: Option<Phase>, to: Option<Phase>) {
+        if from == to {
+            return;
+        }
+        if let Some(phase) = from {
+            self.calls.with_label_values(&[direction.label(), state(phase)]).dec();
+        }
+        if let Some(phase) = to {
+            self.calls.with_label_values(&[direction.label(), state(phase)]).inc();
+        }
+    }
+
+    pub(crate) fn ended(&self, direction: Direction, outcome: &Outcome) {
+        let answered = if outcome.answered.is_some() { "answered" } else { "unanswered" };
+        self.ended.with_label_values(&[direction.label(), answered, outcome.cause.row().label]).inc();
+    }
+
+    pub(crate) fn refused(&self, direction: Direction, cause: &str) {
+        self.refused.with_label_values(&[direction.label(), cause]).inc();
+    }
+
+    pub(crate) fn webhook(&self, kind: &str) {
+        self.webhooks.with_label_values(&[kind]).inc();
+    }
+
+    pub(crate) fn set_draining(&self) {
+        self.draining.set(1);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get() == 1
+    }
+
+    /// A counter that is kept elsewhere, taken over as it stands.
+    pub(crate) fn set(&self, part: &str, what: &str, value: u64) {
+        self.counters.with_label_values(&[part, what]).set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) fn text(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            return format!("# {error}\n");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+fn state(phase: Phase) -> &'static str {
+    match phase {
+        Phase::SettingUp => "setting_up",
+        Phase::Talking => "talking",
+        Phase::Releasing => "releasing",
+    }
+}
