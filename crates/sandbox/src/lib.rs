@@ -1,0 +1,11 @@
+//! A WhatsApp on your desk: Graph API, webhooks and the user's phone, simulated on an independent WebRTC stack
+
+pub mod desk;
+pub mod ladder;
+pub mod metronome;
+pub mod opus;
+pub mod pbx;
+pub mod report;
+pub mod runner;
+pub mod tone;
+pub mod whatsapp;

@@ -1,0 +1,280 @@
+//! The phone: its door to the network, and what it does on its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::timeout;
+
+use super::call::{Call, PhoneCall, Progress};
+use super::core::{Core, Counters};
+use super::media::Media;
+use super::sip::{Message, uri_of, user_of};
+use super::{DialOptions, Missed, PhoneConfig, Policy, check, incoming, outgoing, sdp};
+use crate::ladder::Lane;
+
+/// Calls that wait for [`Phone::incoming`]; later ones are served but not handed over.
+const INCOMING: usize = 256;
+
+/// A SIP phone. Clones are handles of the same phone.
+#[derive(Clone)]
+pub struct Phone {
+    core: Arc<Core>,
+    incoming: Arc<Mutex<mpsc::Receiver<PhoneCall>>>,
+}
+
+impl Phone {
+    /// Binds its port and listens.
+    ///
+    /// # Errors
+    /// The port cannot be bound.
+    pub async fn start(config: PhoneConfig) -> io::Result<Self> {
+        let socket = UdpSocket::bind((config.ip, config.port)).await?;
+        let local = socket.local_addr()?;
+        let (sender, receiver) = mpsc::channel(INCOMING);
+        let core = Arc::new(Core::new(config, socket, local, sender));
+        tokio::spawn(listen(Arc::clone(&core)));
+        Ok(Self { core, incoming: Arc::new(Mutex::new(receiver)) })
+    }
+
+    /// Its SIP address.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.core.local
+    }
+
+    /// Says where calls go out to.
+    pub fn set_bridge(&self, sip: SocketAddr) {
+        self.core.book().bridge = Some(sip);
+    }
+
+    /// What becomes of the calls that come in from now on.
+    pub fn set_policy(&self, policy: Policy) {
+        self.core.book().policy = Some(policy);
+    }
+
+    /// The tone of the calls from now on.
+    pub fn set_tone(&self, hz: f64) {
+        self.core.book().tone_hz = Some(hz);
+    }
+
+    /// Calls a number; the INVITE is on its way when this returns.
+    ///
+    /// # Errors
+    /// No bridge is set, or no port is free.
+    pub async fn dial(&self, number: &str) -> io::Result<PhoneCall> {
+        self.dial_with(number, DialOptions::default()).await
+    }
+
+    /// Calls a number with settings of its own.
+    ///
+    /// # Errors
+    /// No bridge is set, or no port is free.
+    pub async fn dial_with(&self, number: &str, options: DialOptions) -> io::Result<PhoneCall> {
+        let core = &self.core;
+        let bridge =
+            core.book().bridge.ok_or_else(|| io::Error::other("the phone knows no bridge to call"))?;
+        let codecs = options.codecs.unwrap_or_else(|| core.config.codecs.clone());
+        let user = options.caller.as_deref().unwrap_or(&core.config.user);
+        let (key, tag) = (digits(number), core.token());
+        let media = self.media(options.tone_hz, &key).await?;
+        let mut invite = Message::request("INVITE", &format!("sip:{number}@{bridge}"))
+            .with("Via", core.via())
+            .with("From", format!("<sip:{user}@{}>;tag={tag}", core.local))
+            .with("To", format!("<sip:{number}@{bridge}>"))
+            .with("Call-ID", format!("{}@{}", core.token(), core.local.ip()))
+            .with("CSeq", "1 INVITE")
+            .with("Contact", format!("<sip:{user}@{}>", core.local))
+            .with("User-Agent", "sandbox phone");
+        for (name, value) in &options.headers {
+            invite = invite.with(name, value);
+        }
+        let invite = invite.with_sdp(sdp::offer(media.local, core.draw() >> 1, &codecs));
+        let call = Arc::new(Call {
+            core: Arc::clone(core),
+            id: invite.call_id().to_owned(),
+            number: number.to_owned(),
+            key,
+            invite,
+            peer: bridge,
+            local_tag: tag,
+            codecs,
+            media,
+            dialog: OnceLock::new(),
+            progress: watch::Sender::new(Progress::default()),
+        });
+        core.keep(&call);
+        tokio::spawn(outgoing::invite(Arc::clone(&call)));
+        Ok(PhoneCall(call))
+    }
+
+    async fn media(&self, hz: Option<f64>, key: &str) -> io::Result<Media> {
+        open_media(&self.core, hz, key).await
+    }
+
+    /// The next call that comes in, whatever the policy does with it.
+    ///
+    /// # Errors
+    /// None came in time.
+    pub async fn incoming(&self, within: Duration) -> Result<PhoneCall, Missed> {
+        let mut calls = self.incoming.lock().await;
+        match timeout(within, calls.recv()).await {
+            Ok(Some(call)) => Ok(call),
+            _ => Err(Missed {
+                wanted: "a call to come in".to_owned(),
+                within,
+                instead: "none came".to_owned(),
+            }),
+        }
+    }
+
+    /// Sends OPTIONS to the bridge; gives the status of the answer.
+    ///
+    /// # Errors
+    /// None came in time.
+    pub async fn options(&self, within: Duration) -> Result<u16, Missed> {
+        let core = &self.core;
+        let missed = |instead: &str| Missed {
+            wanted: "an answer to OPTIONS".to_owned(),
+            within,
+            instead: instead.to_owned(),
+        };
+        let bridge = core.book().bridge.ok_or_else(|| missed("the phone knows no bridge"))?;
+        let request = Message::request("OPTIONS", &format!("sip:{bridge}"))
+            .with("Via", core.via())
+            .with("From", format!("<sip:{}@{}>;tag={}", core.config.user, core.local, core.token()))
+            .with("To", format!("<sip:{bridge}>"))
+            .with("Call-ID", format!("{}@{}", core.token(), core.local.ip()))
+            .with("CSeq", "1 OPTIONS");
+        match timeout(within, core.request(bridge, request, "")).await {
+            Ok(Some(response)) => Ok(response.status().unwrap_or_default()),
+            _ => Err(missed("nothing came")),
+        }
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.core.book().counters.clone()
+    }
+
+    /// The bridge's mistakes, a sentence each. A good bridge leaves the list empty.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        self.core.complaints.list()
+    }
+
+    /// Every SIP message as it was on the wire, in order.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        self.core.book().messages.iter().cloned().collect()
+    }
+
+    /// Stops to listen; calls that are up are left as they are.
+    pub fn stop(&self) {
+        self.core.stop.cancel();
+    }
+}
+
+async fn open_media(core: &Core, hz: Option<f64>, key: &str) -> io::Result<Media> {
+    let hz = hz.or(core.book().tone_hz).unwrap_or(core.config.tone_hz);
+    Media::open(core.config.ip, hz, core.complaints.clone(), (core.config.ladder.clone(), key.to_owned()))
+        .await
+}
+
+/// Takes datagrams until the phone is stopped.
+async fn listen(core: Arc<Core>) {
+    let mut buffer = vec![0; 65_535];
+    loop {
+        let received = tokio::select! {
+            () = core.stop.cancelled() => return,
+            received = core.socket.recv_from(&mut buffer) => received,
+        };
+        let Ok((length, from)) = received else { continue };
+        match Message::parse(&buffer[..length]) {
+            Ok(message) => take(&core, message, from).await,
+            Err(complaint) => core.complaints.add(complaint),
+        }
+    }
+}
+
+async fn take(core: &Arc<Core>, message: Message, from: SocketAddr) {
+    let call = {
+        let mut book = core.book();
+        book.counters.received += 1;
+        book.note(&message.to_text());
+        book.calls.get(message.call_id()).cloned()
+    };
+    if message.method() != Some("OPTIONS") {
+        let key = call.as_ref().map_or_else(|| caller(&message).1, |call| call.key.clone());
+        let reason = message.header("Reason").map(|reason| format!(" {reason}")).unwrap_or_default();
+        core.config.ladder.log(&key, Lane::Bridge, Lane::Pbx, message.title() + &reason);
+    }
+    if message.status().is_some() {
+        core.deliver(message);
+    } else if let Some(answer) = core.said(&message) {
+        core.book().counters.repeated += 1;
+        core.send(from, &answer, "", true).await;
+    } else {
+        request(core, call, message, from).await;
+    }
+}
+
+async fn request(core: &Arc<Core>, call: Option<Arc<Call>>, message: Message, from: SocketAddr) {
+    if message.method() == Some("ACK") {
+        return incoming::acknowledged(core, call, &message);
+    }
+    check::request(&message).into_iter().for_each(|c| core.complaints.add(c));
+    match message.method() {
+        Some("CANCEL") => incoming::cancelled(core, call, &message, from).await,
+        Some("INVITE") if message.tag_of_to().is_none() => match call {
+            // Sent again before anything was said to it.
+            Some(_) => core.book().counters.repeated += 1,
+            None => invited(core, message, from).await,
+        },
+        _ => incoming::in_dialog(core, call, &message, from).await,
+    }
+}
+
+/// A call comes in.
+async fn invited(core: &Arc<Core>, invite: Message, from: SocketAddr) {
+    let (number, key) = caller(&invite);
+    let Ok(media) = open_media(core, None, &key).await else {
+        let refusal = Message::response(&invite, 500, "No Port").with_to_tag(&core.token());
+        return core.reply(from, &invite, refusal, &key).await;
+    };
+    let policy = core.book().policy.clone().unwrap_or_else(|| core.config.policy.clone());
+    let call = Arc::new(Call {
+        core: Arc::clone(core),
+        id: invite.call_id().to_owned(),
+        number,
+        key,
+        invite,
+        peer: from,
+        local_tag: core.token(),
+        codecs: core.config.codecs.clone(),
+        media,
+        dialog: OnceLock::new(),
+        progress: watch::Sender::new(Progress::default()),
+    });
+    core.keep(&call);
+    if core.incoming.try_send(PhoneCall(Arc::clone(&call))).is_err() {
+        tracing::debug!("nobody asks for the calls that come in");
+    }
+    if !matches!(policy, Policy::Silence) {
+        tokio::spawn(incoming::serve(call, policy));
+    }
+}
+
+/// User part of From, and its digits.
+fn caller(message: &Message) -> (String, String) {
+    let user = message.header("From").and_then(uri_of).and_then(user_of).unwrap_or_default();
+    (user.to_owned(), digits(user))
+}
+
+fn digits(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
+}

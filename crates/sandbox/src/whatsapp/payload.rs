@@ -1,0 +1,131 @@
+//! The JSON of webhooks, written by hand in Meta's shape.
+
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use super::call::{Call, Direction};
+use super::config::WhatsAppConfig;
+
+/// Seconds of UNIX time as text: Meta's timestamps.
+fn seconds(time: SystemTime) -> String {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().to_string()
+}
+
+fn now() -> String {
+    seconds(SystemTime::now())
+}
+
+/// Leaves out what is absent.
+fn object(fields: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Value {
+    let present = fields.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)));
+    Value::Object(present.collect::<Map<_, _>>())
+}
+
+fn envelope(config: &WhatsAppConfig, rest: [(&'static str, Option<Value>); 4]) -> Value {
+    let metadata = json!({
+        "phone_number_id": config.phone_number_id,
+        "display_phone_number": config.display_number,
+    });
+    let head = [("messaging_product", Some(json!("whatsapp"))), ("metadata", Some(metadata))];
+    let value = object(head.into_iter().chain(rest));
+    json!({
+        "object": "whatsapp_business_account",
+        "entry": [{ "id": config.waba_id, "changes": [{ "field": "calls", "value": value }] }],
+    })
+}
+
+const NONE: (&str, Option<Value>) = ("", None);
+
+impl Call {
+    fn bsuid(&self) -> Option<&str> {
+        self.caller.as_ref()?.bsuid.as_deref()
+    }
+
+    /// (from, to, direction): phone numbers; a user with a BSUID shows no number.
+    fn ends(&self, config: &WhatsAppConfig) -> [(&'static str, Option<Value>); 3] {
+        let business = Some(json!(config.display_number));
+        match self.direction {
+            Direction::UserInitiated => {
+                let from = if self.bsuid().is_some() { None } else { Some(json!(self.user)) };
+                [("from", from), ("to", business), ("direction", Some(json!("USER_INITIATED")))]
+            }
+            Direction::BusinessInitiated => [
+                ("from", business),
+                ("to", Some(json!(self.user))),
+                ("direction", Some(json!("BUSINESS_INITIATED"))),
+            ],
+        }
+    }
+
+    /// The connect webhook with WhatsApp's SDP.
+    pub(crate) fn connect_webhook(&self, config: &WhatsAppConfig, sdp: &str) -> Value {
+        let sdp_type = match self.direction {
+            Direction::UserInitiated => "offer",
+            Direction::BusinessInitiated => "answer",
+        };
+        let fields = [
+            ("id", Some(json!(self.wacid))),
+            ("event", Some(json!("connect"))),
+            ("timestamp", Some(json!(now()))),
+            ("from_user_id", self.bsuid().map(|id| json!(id))),
+            ("session", Some(json!({ "sdp": sdp, "sdp_type": sdp_type }))),
+            (
+                "cta_payload",
+                self.caller.as_ref().and_then(|caller| caller.cta_payload.as_ref()).map(|text| json!(text)),
+            ),
+        ];
+        let call = object(fields.into_iter().chain(self.ends(config)));
+        let contacts = self.caller.as_ref().map(|caller| {
+            let wa_id = if caller.bsuid.is_some() { None } else { Some(json!(self.user)) };
+            let user_id = caller.bsuid.as_ref().map(|id| json!(id));
+            let profile = Some(json!({ "name": caller.name }));
+            json!([object([("wa_id", wa_id), ("profile", profile), ("user_id", user_id)])])
+        });
+        envelope(config, [("calls", Some(json!([call]))), ("contacts", contacts), NONE, NONE])
+    }
+
+    /// RINGING, ACCEPTED or REJECTED.
+    pub(crate) fn status_webhook(&self, config: &WhatsAppConfig, status: &str) -> Value {
+        let status = object([
+            ("id", Some(json!(self.wacid))),
+            ("type", Some(json!("call"))),
+            ("status", Some(json!(status))),
+            ("timestamp", Some(json!(now()))),
+            ("recipient_id", Some(json!(self.user))),
+            ("biz_opaque_callback_data", self.facts().callback_data.as_ref().map(|data| json!(data))),
+        ]);
+        envelope(config, [("statuses", Some(json!([status]))), NONE, NONE, NONE])
+    }
+
+    /// The terminate webhook; its times are there only where the call was answered.
+    pub(crate) fn terminate_webhook(&self, config: &WhatsAppConfig) -> Value {
+        let facts = self.facts();
+        let failed = facts.end.as_ref().and_then(|end| end.failed);
+        let errors = failed.map(|code| {
+            let title = "WhatsApp client terminated the call due to not receiving any media for a long time";
+            json!([{
+                "code": code,
+                "title": title,
+                "message": title,
+                "error_data": { "details": title },
+            }])
+        });
+        let answered = facts.accepted_at.map(|(_, time)| time);
+        let ended = facts.ended_at.unwrap_or_else(SystemTime::now);
+        let fields = [
+            ("id", Some(json!(self.wacid))),
+            ("event", Some(json!("terminate"))),
+            ("timestamp", Some(json!(seconds(ended)))),
+            ("status", Some(json!(if failed.is_some() { "FAILED" } else { "COMPLETED" }))),
+            ("start_time", answered.map(|time| json!(seconds(time)))),
+            ("end_time", answered.map(|_| json!(seconds(ended)))),
+            ("duration", facts.end.as_ref().and_then(|end| end.duration).map(|duration| json!(duration))),
+            ("biz_opaque_callback_data", facts.callback_data.as_ref().map(|data| json!(data))),
+            ("errors", errors.clone()),
+        ];
+        drop(facts);
+        let call = object(fields.into_iter().chain(self.ends(config)));
+        envelope(config, [("calls", Some(json!([call]))), ("errors", errors), NONE, NONE])
+    }
+}

@@ -1,0 +1,310 @@
+//! What callers and called numbers do: the sandbox's dialable numbers and the faults that tests ask for.
+
+use std::time::Duration;
+
+use super::sdp::DtlsSetup;
+
+/// The tone a user speaks unless told otherwise.
+const TONE_HZ: f64 = 440.0;
+
+/// When and how a called user picks up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pickup {
+    /// Rings this long, then answers.
+    After(Duration),
+    /// Rings this long, then rejects.
+    Reject(Duration),
+    /// Rings until the limit.
+    Never,
+    /// Rings until [`super::CallHandle::answer`] or [`super::CallHandle::decline`].
+    ByHand,
+}
+
+/// What is wrong with the media of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MediaFault {
+    /// Nothing.
+    #[default]
+    None,
+    /// STUN checks are not answered.
+    NoStun,
+    /// DTLS is not answered.
+    NoDtls,
+    /// The SDP's fingerprint is not the certificate's.
+    WrongFingerprint,
+    /// The user hears, but sends nothing.
+    NeverSpeaks,
+}
+
+/// Order of a call's webhooks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As Meta says: connect, RINGING, ACCEPTED, terminate.
+    #[default]
+    AsMeta,
+    /// ACCEPTED and RINGING come before the connect webhook with the SDP answer (business-initiated).
+    AcceptedFirst,
+    /// The user hangs up at once and terminate overtakes connect.
+    TerminateFirst,
+}
+
+/// What is wrong with the webhooks of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WebhookFaults {
+    /// Every webhook is delivered twice at once.
+    pub duplicate: bool,
+    /// The first webhook comes before the reply to `connect`.
+    pub before_reply: bool,
+    /// Their order.
+    pub order: Order,
+    /// Signatures are wrong.
+    pub bad_signature: bool,
+}
+
+/// An error as the Graph API words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: u16,
+    /// Meta's code.
+    pub code: u32,
+    /// Meta's subcode.
+    pub subcode: Option<u32>,
+    /// `error.message`, without the code in front.
+    pub message: String,
+    /// `error.error_data.details`.
+    pub details: String,
+    /// The Retry-After header, in seconds.
+    pub retry_after: Option<u32>,
+}
+
+impl ApiError {
+    /// An error without subcode and Retry-After.
+    #[must_use]
+    pub fn new(status: u16, code: u32, message: &str, details: &str) -> Self {
+        let (message, details) = (message.to_owned(), details.to_owned());
+        Self { status, code, subcode: None, message, details, retry_after: None }
+    }
+
+    pub(crate) fn parameter(details: &str) -> Self {
+        Self::new(400, 100, "Invalid parameter", details)
+    }
+
+    pub(crate) fn sdp(details: &str) -> Self {
+        let error = Self::new(400, 138_008, "SDP Validation error", details);
+        Self { subcode: Some(2_593_093), ..error }
+    }
+}
+
+/// What is wrong with a Graph reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GraphFault {
+    /// The request is refused; nothing happens.
+    Error(ApiError),
+    /// The request works, its reply comes this late.
+    Delay(Duration),
+    /// The request works, its reply is no Graph reply.
+    Garbage {
+        /// HTTP status.
+        status: u16,
+        /// Body.
+        body: String,
+    },
+}
+
+/// What a dialled number does.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// When it picks up.
+    pub pickup: Pickup,
+    /// The user hangs up this long after the pickup.
+    pub hang_up_after: Option<Duration>,
+    /// The tone the user speaks; 0 for silence.
+    pub tone_hz: f64,
+    /// Digits the user presses.
+    pub digits: String,
+    /// When, after the pickup.
+    pub digits_after: Duration,
+    /// `a=setup` of the SDP answer; after `actpass` WhatsApp sends the ClientHello, as seen in the field.
+    pub setup: DtlsSetup,
+    /// What is wrong with its media.
+    pub media: MediaFault,
+    /// What is wrong with the reply to `connect`.
+    pub graph: Option<GraphFault>,
+    /// What is wrong with its webhooks.
+    pub webhooks: WebhookFaults,
+}
+
+impl Default for Behaviour {
+    /// Answers after a second.
+    fn default() -> Self {
+        Self {
+            pickup: Pickup::After(Duration::from_secs(1)),
+            hang_up_after: None,
+            tone_hz: TONE_HZ,
+            digits: String::new(),
+            digits_after: Duration::from_secs(2),
+            setup: DtlsSetup::Active,
+            media: MediaFault::None,
+            graph: None,
+            webhooks: WebhookFaults::default(),
+        }
+    }
+}
+
+impl Behaviour {
+    fn refused(status: u16, code: u32, message: &str, details: &str) -> Self {
+        let error = ApiError::new(status, code, message, details);
+        Self { graph: Some(GraphFault::Error(error)), ..Self::default() }
+    }
+
+    fn wired(setup: DtlsSetup, media: MediaFault) -> Self {
+        Self { setup, media, ..Self::default() }
+    }
+
+    fn told(webhooks: WebhookFaults) -> Self {
+        Self { webhooks, ..Self::default() }
+    }
+}
+
+/// A call from a WhatsApp user to the business.
+#[derive(Clone, Debug)]
+pub struct UserCall {
+    /// The user's number in digits; the call's key in the ladder.
+    pub from: String,
+    /// The user's profile name.
+    pub name: String,
+    /// The user's BSUID; where it is given, the phone number is left out of the webhook.
+    pub bsuid: Option<String>,
+    /// `cta_payload` of the connect webhook.
+    pub cta_payload: Option<String>,
+    /// The tone the user speaks; 0 for silence.
+    pub tone_hz: f64,
+    /// Digits the user presses.
+    pub digits: String,
+    /// When, after the answer.
+    pub digits_after: Duration,
+    /// The user hangs up this long after the answer.
+    pub hang_up_after: Option<Duration>,
+    /// The user gives up where nobody has answered by then.
+    pub patience: Option<Duration>,
+    /// What is wrong with its media.
+    pub media: MediaFault,
+    /// What is wrong with its webhooks.
+    pub webhooks: WebhookFaults,
+}
+
+impl UserCall {
+    /// A call with a tone of 440 Hz that lasts until somebody hangs up.
+    #[must_use]
+    pub fn new(from: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            from: from.into(),
+            name: name.into(),
+            bsuid: None,
+            cta_payload: None,
+            tone_hz: TONE_HZ,
+            digits: String::new(),
+            digits_after: Duration::from_secs(2),
+            hang_up_after: None,
+            patience: None,
+            media: MediaFault::None,
+            webhooks: WebhookFaults::default(),
+        }
+    }
+
+    pub(crate) fn behaviour(&self) -> Behaviour {
+        Behaviour {
+            pickup: Pickup::Never,
+            hang_up_after: self.hang_up_after,
+            tone_hz: self.tone_hz,
+            digits: self.digits.clone(),
+            digits_after: self.digits_after,
+            setup: DtlsSetup::ActPass,
+            media: self.media,
+            graph: None,
+            webhooks: self.webhooks,
+        }
+    }
+}
+
+/// Numbers to dial and what happens.
+pub const NUMBERS: [(&str, &str); 16] = [
+    ("15550000001", "answers after a second"),
+    ("15550000002", "rejects after two seconds"),
+    ("15550000003", "never answers"),
+    ("15550000004", "has given no permission to be called (138006)"),
+    ("15550000005", "answers and hangs up after 5 s"),
+    ("15550000006", "cannot be called (138001)"),
+    ("15550000007", "answers, but the Graph API replies only after 5 s"),
+    ("15550000008", "answers, but DTLS never completes"),
+    ("15550000009", "answers, but with another certificate than its SDP says"),
+    ("15550000010", "answers; webhooks come before the Graph reply"),
+    ("15550000011", "answers; every webhook comes twice"),
+    ("15550000012", "answers; ACCEPTED comes before the SDP answer"),
+    ("15550000013", "hangs up at once: terminate comes before connect"),
+    ("15550000014", "answers with a=setup:passive"),
+    ("15550000015", "answers with a=setup:actpass, as seen in the field"),
+    ("15550000016", "answers, but its media relay answers no STUN check"),
+];
+
+/// The directory of [`NUMBERS`]; any other number answers after a second.
+#[must_use]
+pub fn by_number(number: &str) -> Behaviour {
+    let seconds = Duration::from_secs;
+    let place = NUMBERS.iter().position(|(known, _)| *known == number).map_or(0, |index| index + 1);
+    let faults = WebhookFaults::default();
+    match place {
+        2 => Behaviour { pickup: Pickup::Reject(seconds(2)), ..Behaviour::default() },
+        3 => Behaviour { pickup: Pickup::Never, ..Behaviour::default() },
+        4 => Behaviour::refused(
+            401,
+            138_006,
+            "No approved call permission",
+            "No approved call permission from the recipient",
+        ),
+        5 => Behaviour { hang_up_after: Some(seconds(5)), ..Behaviour::default() },
+        6 => Behaviour::refused(400, 138_001, "Receiver uncallable", "Receiver is unable to receive calls"),
+        7 => Behaviour { graph: Some(GraphFault::Delay(seconds(5))), ..Behaviour::default() },
+        8 => Behaviour::wired(DtlsSetup::Active, MediaFault::NoDtls),
+        9 => Behaviour::wired(DtlsSetup::Active, MediaFault::WrongFingerprint),
+        10 => Behaviour {
+            graph: Some(GraphFault::Delay(seconds(2))),
+            ..Behaviour::told(WebhookFaults { before_reply: true, ..faults })
+        },
+        11 => Behaviour::told(WebhookFaults { duplicate: true, ..faults }),
+        12 => Behaviour::told(WebhookFaults { order: Order::AcceptedFirst, ..faults }),
+        13 => Behaviour::told(WebhookFaults { order: Order::TerminateFirst, ..faults }),
+        14 => Behaviour::wired(DtlsSetup::Passive, MediaFault::None),
+        15 => Behaviour::wired(DtlsSetup::ActPass, MediaFault::None),
+        16 => Behaviour::wired(DtlsSetup::Active, MediaFault::NoStun),
+        _ => Behaviour::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_do_what_they_say() {
+        let of = |text: &str| by_number(NUMBERS.iter().find(|(_, what)| what.contains(text)).unwrap().0);
+        assert_eq!(of("rejects").pickup, Pickup::Reject(Duration::from_secs(2)));
+        assert_eq!(of("never answers").pickup, Pickup::Never);
+        let code = |behaviour: Behaviour| match behaviour.graph {
+            Some(GraphFault::Error(error)) => error.code,
+            _ => 0,
+        };
+        assert_eq!((code(of("no permission")), code(of("cannot be called"))), (138_006, 138_001));
+        assert_eq!(of("hangs up after 5 s").hang_up_after, Some(Duration::from_secs(5)));
+        assert_eq!(of("DTLS never").media, MediaFault::NoDtls);
+        assert_eq!(of("another certificate").media, MediaFault::WrongFingerprint);
+        assert_eq!(of("no STUN").media, MediaFault::NoStun);
+        assert!(of("before the Graph reply").webhooks.before_reply);
+        assert!(of("comes twice").webhooks.duplicate);
+        assert_eq!(of("before the SDP answer").webhooks.order, Order::AcceptedFirst);
+        assert_eq!(of("before connect").webhooks.order, Order::TerminateFirst);
+        assert_eq!((of("passive").setup, of("actpass").setup), (DtlsSetup::Passive, DtlsSetup::ActPass));
+        assert_eq!(by_number("4915112345678").pickup, Behaviour::default().pickup);
+    }
+}

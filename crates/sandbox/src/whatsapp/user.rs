@@ -1,0 +1,286 @@
+//! The user's phone in one call: speaks a tone and digits once the bridge has sent its first good packet, hears
+//! and records what the bridge sends, and keeps to what a WhatsApp client is known to insist on.
+
+use std::f64::consts::TAU;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rtp::header::Header;
+use rtp::packet::Packet;
+use webrtc_srtp::context::Context;
+use webrtc_util::marshal::{Marshal, Unmarshal};
+
+use super::dtmf::{Arrived, Digits, Keypad};
+use super::random;
+use super::recording::{RATE, Recording};
+use super::sdp::{Remote, TELEPHONE_EVENT};
+use crate::opus::{Decoder, Encoder, OpusError};
+
+/// Samples of 20 ms.
+const FRAME: usize = RATE as usize / 50;
+/// RTP ticks of 20 ms.
+const TICKS: u32 = 960;
+/// Peak of the tone: -12 dBFS.
+const PEAK: f64 = 8_192.0;
+/// Packets between sender reports: 5 s.
+const REPORT_EVERY: u64 = 250;
+/// Seconds between 1900 and 1970.
+const NTP_EPOCH: u64 = 2_208_988_800;
+
+/// The SRTP contexts of a call, one a direction.
+pub(crate) struct Keys {
+    pub(crate) inbound: Context,
+    pub(crate) outbound: Context,
+}
+
+/// What a received datagram meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// The bridge's first good packet.
+    Maiden,
+    Digit(char),
+    Violation(String),
+}
+
+/// Which packets are expected: from the bridge's SDP.
+struct Plan {
+    opus: u8,
+    telephone_event: u8,
+    ssrc: Option<u32>,
+}
+
+pub(crate) struct Phone {
+    keys: Option<Keys>,
+    plan: Option<Plan>,
+    encoder: Encoder,
+    decoder: Decoder,
+    tone: Tone,
+    keypad: Keypad,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    sent: u64,
+    speaking_since: Option<Instant>,
+    last_packet: Option<Instant>,
+    recording: Recording,
+    digits: Digits,
+    maiden_heard: bool,
+    extension_seen: bool,
+}
+
+struct Tone {
+    hz: f64,
+    phase: f64,
+}
+
+impl Tone {
+    fn frame(&mut self) -> [i16; FRAME] {
+        let step = TAU * self.hz / f64::from(RATE);
+        std::array::from_fn(|_| {
+            self.phase = (self.phase + step) % TAU;
+            (self.phase.sin() * PEAK) as i16
+        })
+    }
+}
+
+impl Phone {
+    pub(crate) fn new(ssrc: u32, tone_hz: f64) -> Result<Self, OpusError> {
+        Ok(Self {
+            keys: None,
+            plan: None,
+            encoder: Encoder::new(RATE)?,
+            decoder: Decoder::new(RATE)?,
+            tone: Tone { hz: tone_hz, phase: 0.0 },
+            keypad: Keypad::default(),
+            ssrc,
+            sequence: u16::from_be_bytes(random::bytes()),
+            timestamp: u32::from_be_bytes(random::bytes()),
+            sent: 0,
+            speaking_since: None,
+            last_packet: None,
+            recording: Recording::default(),
+            digits: Digits::default(),
+            maiden_heard: false,
+            extension_seen: false,
+        })
+    }
+
+    /// What the bridge's SDP promised.
+    pub(crate) fn expect(&mut self, remote: &Remote) {
+        self.plan = Some(Plan {
+            opus: remote.opus,
+            telephone_event: remote.telephone_event.unwrap_or(TELEPHONE_EVENT),
+            ssrc: remote.ssrc,
+        });
+    }
+
+    pub(crate) fn secure(&mut self, keys: Keys) {
+        self.keys = Some(keys);
+    }
+
+    pub(crate) fn press(&mut self, digits: &str) {
+        self.keypad.press(digits);
+    }
+
+    pub(crate) fn set_tone(&mut self, hz: f64) {
+        self.tone.hz = hz;
+    }
+
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    pub(crate) fn digits(&self) -> &str {
+        self.digits.as_str()
+    }
+
+    pub(crate) fn speaking_since(&self) -> Option<Instant> {
+        self.speaking_since
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// When the last authenticated packet, RTP or RTCP, came.
+    pub(crate) fn last_packet(&self) -> Option<Instant> {
+        self.last_packet
+    }
+
+    /// A datagram that is RTP or RTCP by its first byte. `accepted`: the call has been answered.
+    pub(crate) fn receive(&mut self, now: Instant, datagram: &[u8], accepted: bool) -> Vec<Notice> {
+        // RFC 5761, 4: RTCP packet types read as payload type with the marker bit.
+        let control = datagram.get(1).is_some_and(|kind| (192..=223).contains(kind));
+        let Some(keys) = &mut self.keys else { return Vec::new() };
+        if control {
+            return match keys.inbound.decrypt_rtcp(datagram) {
+                Ok(_) => {
+                    self.last_packet = Some(now);
+                    violation_unless(accepted, "RTCP before accept")
+                }
+                Err(error) => vec![Notice::Violation(format!("SRTCP refused: {error}"))],
+            };
+        }
+        let mut plain = match keys.inbound.decrypt_rtp(datagram) {
+            Ok(plain) => plain,
+            Err(error) => return vec![Notice::Violation(format!("SRTP refused: {error}"))],
+        };
+        let Ok(packet) = Packet::unmarshal(&mut plain) else {
+            return vec![Notice::Violation("malformed RTP packet".to_owned())];
+        };
+        let mut notices = violation_unless(accepted, "media packet before accept");
+        self.last_packet = Some(now);
+        if !std::mem::replace(&mut self.maiden_heard, true) {
+            notices.push(Notice::Maiden);
+        }
+        self.take(now, &packet, &mut notices);
+        notices
+    }
+
+    fn take(&mut self, now: Instant, packet: &Packet, notices: &mut Vec<Notice>) {
+        let Some(plan) = &mut self.plan else { return };
+        let header = &packet.header;
+        if *plan.ssrc.get_or_insert(header.ssrc) != header.ssrc {
+            let text = format!("SSRC {} instead of {:?}", header.ssrc, plan.ssrc);
+            notices.push(Notice::Violation(text));
+            return;
+        }
+        if header.extension && !std::mem::replace(&mut self.extension_seen, true) {
+            notices.push(Notice::Violation("RTP header extension that was not negotiated".to_owned()));
+        }
+        if header.payload_type == plan.opus {
+            match self.decoder.decode(&packet.payload) {
+                Ok(sound) => self.recording.add(now, header, sound),
+                Err(error) => {
+                    self.recording.undecodable += 1;
+                    notices.push(Notice::Violation(error.to_string()));
+                }
+            }
+        } else if header.payload_type == plan.telephone_event {
+            let audio = self.recording.audio_timestamp();
+            let (marker, timestamp) = (header.marker, header.timestamp);
+            let arrived = Arrived { payload: &packet.payload, marker, timestamp, audio };
+            let (digit, wrong) = self.digits.receive(now, arrived);
+            notices.extend(digit.map(Notice::Digit));
+            notices.extend(wrong.map(Notice::Violation));
+            self.recording.add(now, header, &[]);
+        } else {
+            let text = format!("payload type {} was not negotiated", header.payload_type);
+            notices.push(Notice::Violation(text));
+        }
+    }
+
+    /// The next 20 ms as datagrams: sound, or a digit in its place, and now and then a report.
+    pub(crate) fn speak(&mut self, now: Instant) -> Vec<Bytes> {
+        let Some(plan) = &self.plan else { return Vec::new() };
+        let (opus, events) = (plan.opus, plan.telephone_event);
+        let first = self.speaking_since.is_none();
+        self.speaking_since.get_or_insert(now);
+        let mut datagrams = Vec::new();
+        let presses = self.keypad.tick(self.timestamp);
+        if presses.is_empty()
+            && let Ok(payload) = self.encoder.encode(&self.tone.frame())
+        {
+            datagrams.extend(self.rtp(opus, first, self.timestamp, payload));
+        }
+        for event in presses {
+            datagrams.extend(self.rtp(events, event.marker, event.timestamp, event.payload.to_vec()));
+        }
+        self.timestamp = self.timestamp.wrapping_add(TICKS);
+        if self.sent % REPORT_EVERY == 1 {
+            datagrams.extend(self.report());
+        }
+        datagrams
+    }
+
+    fn rtp(&mut self, payload_type: u8, marker: bool, timestamp: u32, payload: Vec<u8>) -> Option<Bytes> {
+        let header = Header {
+            version: 2,
+            marker,
+            payload_type,
+            sequence_number: self.sequence,
+            timestamp,
+            ssrc: self.ssrc,
+            ..Default::default()
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sent += 1;
+        let plain = Packet { header, payload: payload.into() }.marshal().ok()?;
+        self.keys.as_mut()?.outbound.encrypt_rtp(&plain).ok()
+    }
+
+    /// A sender report with the CNAME of our SDP (RFC 3550, 6.4.1 and 6.5).
+    fn report(&mut self) -> Option<Bytes> {
+        let since_1970 =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let ntp = ((since_1970.as_secs() + NTP_EPOCH) << 32) | u64::from(fraction(since_1970));
+        let mut plain = vec![0x80, 200, 0, 6];
+        plain.extend(self.ssrc.to_be_bytes());
+        plain.extend(ntp.to_be_bytes());
+        plain.extend(self.timestamp.to_be_bytes());
+        plain.extend((self.sent as u32).to_be_bytes());
+        plain.extend((self.sent as u32 * 50).to_be_bytes());
+        let name = b"WhatsAppAudioStream1";
+        let mut chunk = self.ssrc.to_be_bytes().to_vec();
+        chunk.extend([1, name.len() as u8]);
+        chunk.extend(name);
+        chunk.push(0);
+        chunk.resize(chunk.len().next_multiple_of(4), 0);
+        plain.extend([0x81, 202, 0, (chunk.len() / 4) as u8]);
+        plain.extend(chunk);
+        self.keys.as_mut()?.outbound.encrypt_rtcp(&plain).ok()
+    }
+}
+
+/// The lower half of an NTP time.
+fn fraction(time: Duration) -> u32 {
+    ((u64::from(time.subsec_nanos()) << 32) / 1_000_000_000) as u32
+}
+
+fn violation_unless(good: bool, text: &str) -> Vec<Notice> {
+    if good { Vec::new() } else { vec![Notice::Violation(text.to_owned())] }
+}
+
+#[cfg(test)]
+#[path = "user/tests.rs"]
+mod tests;
