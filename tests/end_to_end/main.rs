@@ -1,0 +1,7 @@
+//! Calls over the real bridge, between the sandbox's SIP phone and its WhatsApp.
+
+mod crowd;
+mod from_whatsapp;
+mod hostile;
+mod observed;
+mod to_whatsapp;
