@@ -41,8 +41,8 @@ impl Mailbox {
 
     /// Leaves an event; an event for a call that has just ended is gone, as it should be.
     pub(crate) fn post(&self, input: Input) {
-        if let Err(mpsc::error::TrySendError::Full(input)) = self.0.try_send(input) {
-            warn!(?input, "a call does not read its events: one is dropped");
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.0.try_send(input) {
+            warn!("a call does not read its events: one is dropped");
         }
     }
 
@@ -195,5 +195,107 @@ impl WhatsAppCalls {
         {
             self.ended.remove(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+mod tests {
+    use wa_signaling::webhook::event::{CallStatus, Status, Terminate};
+
+    use super::*;
+
+    fn wacid(number: usize) -> Wacid {
+        format!("wacid.{number}").parse().expect("an id")
+    }
+
+    fn ringing(wacid: &Wacid, echo: Option<&CallId>) -> WebhookEvent {
+        WebhookEvent::Status(Status {
+            number: "1".parse().expect("an id"),
+            wacid: wacid.clone(),
+            status: CallStatus::Ringing,
+            timestamp: None,
+            callback_data: echo.map(ToString::to_string),
+        })
+    }
+
+    fn terminate(wacid: &Wacid) -> WebhookEvent {
+        WebhookEvent::Terminate(Terminate {
+            number: "1".parse().expect("an id"),
+            wacid: wacid.clone(),
+            direction: None,
+            completed: true,
+            start_time: None,
+            end_time: None,
+            duration: None,
+            errors: Vec::new(),
+            callback_data: None,
+            timestamp: None,
+        })
+    }
+
+    fn unread(events: &mut mpsc::Receiver<Input>) -> usize {
+        std::iter::from_fn(|| events.try_recv().ok()).count()
+    }
+
+    #[test]
+    fn a_webhook_finds_its_call_by_our_echo_before_the_id_is_known() {
+        let directory = Directory::default();
+        let (mailbox, mut events) = Mailbox::new();
+        let id = CallId::from_bytes([1; 16]);
+        directory.add(&id, LegId(1), &mailbox);
+        assert!(directory.webhook(Instant::now(), ringing(&wacid(1), Some(&id))));
+        assert_eq!(unread(&mut events), 1);
+    }
+
+    #[test]
+    fn a_webhook_without_an_echo_waits_for_the_id() {
+        let directory = Directory::default();
+        let (mailbox, mut events) = Mailbox::new();
+        let now = Instant::now();
+        assert!(!directory.webhook(now, ringing(&wacid(1), None)));
+        assert!(!directory.webhook(now, ringing(&wacid(2), None)));
+        assert!(!directory.webhook(now, terminate(&wacid(1))));
+        directory.identify(&wacid(1), &mailbox);
+        assert_eq!(unread(&mut events), 2, "both of its own, in no other order");
+        assert!(directory.webhook(now, ringing(&wacid(1), None)), "by its id from now on");
+        assert_eq!(unread(&mut events), 1);
+    }
+
+    #[test]
+    fn the_waiting_room_is_bounded_in_time_and_number() {
+        let directory = Directory::default();
+        let now = Instant::now();
+        for number in 0..3 * WAITING {
+            directory.webhook(now, ringing(&wacid(number), None));
+        }
+        assert_eq!(directory.whatsapp().waiting.len(), WAITING);
+        directory.webhook(now + WAIT + WAIT, ringing(&wacid(0), None));
+        assert_eq!(directory.whatsapp().waiting.len(), 1);
+    }
+
+    #[test]
+    fn an_ended_call_never_begins_again() {
+        let directory = Directory::default();
+        let (mailbox, _events) = Mailbox::new();
+        directory.webhook(Instant::now(), terminate(&wacid(1)));
+        assert!(!directory.claim(&wacid(1), &mailbox), "terminate came before connect");
+        assert!(directory.claim(&wacid(2), &mailbox));
+        assert!(!directory.claim(&wacid(2), &mailbox), "it lives");
+        let id = CallId::from_bytes([2; 16]);
+        directory.add(&id, LegId(2), &mailbox);
+        directory.remove(&id, LegId(2), Some(&wacid(2)));
+        assert!(!directory.claim(&wacid(2), &mailbox), "it has ended");
+        assert_eq!(directory.len(), 0);
+    }
+
+    #[test]
+    fn the_memory_of_ended_calls_is_bounded() {
+        let directory = Directory::default();
+        for number in 0..REMEMBERED + 10 {
+            directory.forget(&wacid(number));
+        }
+        let whatsapp = directory.whatsapp();
+        assert_eq!((whatsapp.ended.len(), whatsapp.ended_order.len()), (REMEMBERED, REMEMBERED));
     }
 }

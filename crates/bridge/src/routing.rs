@@ -39,7 +39,8 @@ pub(crate) fn outgoing<'a>(
     caller: Option<&str>,
 ) -> Result<Outgoing<'a>, NoRoute> {
     let trunk = trunk_of(config, source).ok_or(NoRoute::Source(source))?;
-    let callee = dialled.parse()?;
+    // What follows a semicolon are parameters of the user part (RFC 3261 19.1.6).
+    let callee = dialled.split(';').next().unwrap_or_default().parse()?;
     let numbers = || config.numbers.iter().filter(|number| number.trunk == trunk.name);
     let named = caller
         .map(digits)
@@ -61,4 +62,85 @@ pub(crate) fn incoming<'a>(config: &'a Config, number: &PhoneNumberId) -> Option
 
 fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const PBX: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
+
+    fn config() -> Config {
+        let text = r#"
+            [sip]
+            bind = "127.0.0.1:0"
+            [media.pbx]
+            bind = "127.0.0.1"
+            [media.whatsapp]
+            bind = "127.0.0.1"
+            [webhook]
+            app_secret = { env = "S" }
+            verify_token = { env = "S" }
+            [[trunk]]
+            name = "office"
+            sources = ["10.0.0.0/24"]
+            target = "10.0.0.5:5060"
+            [[trunk]]
+            name = "spare"
+            sources = ["10.1.0.5"]
+            target = "10.1.0.5:5060"
+            [[number]]
+            phone_number_id = "1"
+            display = "+15550000001"
+            token = { env = "S" }
+            trunk = "office"
+            destination = "100"
+            [[number]]
+            phone_number_id = "2"
+            display = "+15550000002"
+            token = { env = "S" }
+            trunk = "office"
+            destination = "200"
+        "#;
+        let env = |_: &str| Some("secret".to_owned());
+        Config::parse(text, Path::new("wa-bridge.toml"), &env).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    #[test]
+    fn the_caller_chooses_the_number_and_the_first_is_the_default() {
+        let config = config();
+        let number = |caller| {
+            let route = outgoing(&config, PBX, "+4915112345678", caller).expect("a route");
+            assert_eq!(route.callee, Callee::Phone("4915112345678".to_owned()));
+            route.number.phone_number_id.to_string()
+        };
+        assert_eq!(number(Some("+15550000002")), "2");
+        assert_eq!(number(Some("15550000002")), "2");
+        assert_eq!(number(Some("1001")), "1");
+        assert_eq!(number(Some("anonymous")), "1");
+        assert_eq!(number(None), "1");
+        let with_parameters = "+4915112345678;phone-context=example.com";
+        assert!(outgoing(&config, PBX, with_parameters, None).is_ok());
+    }
+
+    #[test]
+    fn what_goes_nowhere_says_why() {
+        let config = config();
+        let stranger = "192.0.2.1".parse().expect("an address");
+        let no_route = |source, dialled| outgoing(&config, source, dialled, None).err();
+        assert_eq!(no_route(stranger, "4915112345678"), Some(NoRoute::Source(stranger)));
+        assert!(matches!(no_route(PBX, "reception"), Some(NoRoute::Callee(_))));
+        let spare = "10.1.0.5".parse().expect("an address");
+        assert_eq!(no_route(spare, "4915112345678"), Some(NoRoute::NoNumber("spare".to_owned())));
+    }
+
+    #[test]
+    fn a_business_number_leads_to_its_trunk() {
+        let config = config();
+        let (number, trunk) = incoming(&config, &"2".parse().expect("an id")).expect("a route");
+        assert_eq!((number.destination.as_str(), trunk.name.as_str()), ("200", "office"));
+        assert!(incoming(&config, &"3".parse().expect("an id")).is_none());
+    }
 }
