@@ -28,7 +28,7 @@ mod transport;
 
 pub use driver::{Driver, Sip, SipConfig, bind};
 pub use endpoint::{
-    Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, OutgoingInvite, Output,
+    ALLOW, Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, OutgoingInvite, Output,
     Rejection, Reply, RequestId, SipCounters,
 };
 pub use message::{

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use media_relay::sdp::{SdpError, pbx, whatsapp};
+use media_relay::sdp::negotiation::Negotiation;
+use media_relay::sdp::{SdpError, whatsapp};
 use media_relay::{AudioSession, OpenError};
 use sip_core::message::Request;
 use sip_core::{Command, LegId};
@@ -85,13 +86,13 @@ fn try_from_pbx(
     if request.body.is_empty() {
         return Err(Unborn::NoSdp);
     }
-    let offer = pbx::parse_offer(&request.body).map_err(Unborn::PbxSdp)?;
 
     let (mailbox, events) = Mailbox::new();
     let media = open_media(shared, &mailbox)?;
     let id = CallId::from_bytes(shared.random());
-    let (answer, path) = pbx::answer(&offer, media.pbx_address(), shared.session_id(), &route.trunk.codecs)
-        .map_err(Unborn::PbxSdp)?;
+    let mut negotiation =
+        Negotiation::new(media.pbx_address(), shared.session_id(), route.trunk.codecs.clone());
+    let (answer, path) = negotiation.answer(&request.body).map_err(Unborn::PbxSdp)?;
     media.connect_pbx(path);
 
     let span = span(&id, Direction::SipToWa);
@@ -104,7 +105,7 @@ fn try_from_pbx(
     let call = Call::from_pbx(shared.settings, shared.now());
     let number = Arc::new(route.number.clone());
     shared.directory.add(&id, leg, &mailbox);
-    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), media, call);
+    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), (media, negotiation), call);
     shared.spawn(task.live().instrument(span));
     Ok(())
 }
@@ -164,6 +165,7 @@ fn try_from_whatsapp(
         debug!(sdp = session.sdp, "offer of WhatsApp");
     });
     let answer = media.whatsapp_answer(&remote);
+    let negotiation = Negotiation::new(media.pbx_address(), shared.session_id(), trunk.codecs.clone());
     let side = Side::FromWhatsApp {
         remote: Some(Box::new(remote)),
         answer,
@@ -173,7 +175,7 @@ fn try_from_whatsapp(
     let call = Call::from_whatsapp(shared.settings, shared.now());
     shared.directory.add(&id, leg, &mailbox);
     let number = number.clone();
-    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), media, call);
+    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), (media, negotiation), call);
     shared.spawn(task.live().instrument(span));
     Ok(())
 }

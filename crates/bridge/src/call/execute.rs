@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media_relay::WaRole;
-use media_relay::sdp::pbx;
 use sip_core::{Command, Reply};
 use tracing::{Instrument, debug, error, warn};
 use wa_signaling::{ErrorKind, GraphError, Wacid};
@@ -64,11 +63,11 @@ impl CallTask {
         self.shared.sip.send(Command::Respond { leg: self.remains.leg, reply }).await;
     }
 
-    async fn invite(&self) {
-        let (Side::FromWhatsApp { trunk, connect, .. }, Some(media)) = (&self.side, &self.media) else {
+    async fn invite(&mut self) {
+        let Side::FromWhatsApp { trunk, connect, .. } = &self.side else {
             return;
         };
-        let sdp = pbx::offer(media.pbx_address(), self.shared.session_id(), &trunk.codecs);
+        let sdp = self.negotiation.offer();
         let local = self.shared.config.sip.advertised;
         let number = &self.remains.number;
         let invite = headers::invite(&self.id, trunk, number, connect, &sdp, local);

@@ -1,7 +1,7 @@
 //! The SIP headers and bodies that a call writes. Pure.
 
 use sip_core::message::{NameAddr, Uri};
-use sip_core::{Body, OutgoingInvite, Reply};
+use sip_core::{ALLOW, Body, OutgoingInvite, Reply};
 use wa_signaling::webhook::event::Connect;
 
 use super::cause::Cause;
@@ -29,6 +29,12 @@ pub(crate) fn reason(cause: Cause) -> Vec<(String, String)> {
 /// A response without a body.
 pub(crate) fn reply(status: u16) -> Reply {
     Reply { status, reason: None, headers: Vec::new(), body: None }
+}
+
+/// To a request that a call has no use for.
+pub(crate) fn not_allowed() -> Reply {
+    let headers = vec![("Allow".to_owned(), ALLOW.to_owned())];
+    Reply { status: 405, reason: None, headers, body: None }
 }
 
 /// The 200 to the PBX's INVITE.

@@ -7,9 +7,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use media_relay::sdp::{pbx, whatsapp};
+use media_relay::sdp::negotiation::Negotiation;
+use media_relay::sdp::whatsapp;
 use media_relay::{AudioSession, MediaEvent, Party, Summary};
-use sip_core::{Command, LegId, Rejection, RequestId};
+use sip_core::message::{Method, Request};
+use sip_core::{Command, LegId, Rejection, Reply, RequestId};
 use tokio::sync::mpsc;
 use tracing::{Instrument, debug, error, info, warn};
 use wa_signaling::webhook::event::{CallStatus, Connect};
@@ -83,6 +85,7 @@ pub(crate) struct CallTask {
     /// WhatsApp's answer to our offer, until ICE starts on it.
     pub(super) remote: Option<whatsapp::Remote>,
     pub(super) media: Option<AudioSession>,
+    pub(super) negotiation: Negotiation,
     pub(super) summary: Option<Summary>,
     call: Call,
 }
@@ -96,7 +99,7 @@ impl CallTask {
         number: Arc<Number>,
         side: Side,
         (mailbox, events): (Mailbox, mpsc::Receiver<Input>),
-        media: AudioSession,
+        (media, negotiation): (AudioSession, Negotiation),
         call: Call,
     ) -> Self {
         let (direction, wacid) = match &side {
@@ -113,6 +116,7 @@ impl CallTask {
             events,
             remote: None,
             media: Some(media),
+            negotiation,
             summary: None,
             call,
         }
@@ -186,7 +190,7 @@ impl CallTask {
                     Rejection::Transport => SipRefusal::Unreachable,
                 }));
             }
-            Sip::Request { id, request } => self.refuse_change(id, &request).await,
+            Sip::Request { id, request } => self.answer_pbx(id, &request).await,
             Sip::Provisional(response) => debug!(status = response.status, "PBX"),
             Sip::Acked { .. } | Sip::Invite { .. } => {}
         }
@@ -194,27 +198,24 @@ impl CallTask {
 
     /// The PBX's answer to our offer.
     fn pbx_answer(&self, sdp: &[u8]) -> bool {
-        let (Side::FromWhatsApp { trunk, .. }, Some(media)) = (&self.side, &self.media) else {
-            return false;
-        };
-        match pbx::parse_answer(sdp, &trunk.codecs) {
-            Ok(path) => {
+        match (self.negotiation.read_answer(sdp), &self.media) {
+            (Ok(path), Some(media)) => {
                 media.connect_pbx(path);
                 true
             }
-            Err(error) => {
+            (Ok(_), None) => false,
+            (Err(error), _) => {
                 warn!(%error, "the PBX's SDP answer is unusable");
                 false
             }
         }
     }
 
-    /// A session can't be changed yet: the PBX keeps what it has (RFC 3261 14.2, RFC 3311 5.2).
-    async fn refuse_change(&self, id: RequestId, request: &sip_core::message::Request) {
-        use sip_core::message::Method;
-        let status = match request.method {
-            Method::Invite | Method::Update => 488,
-            Method::Refer => 603,
+    /// A request of the PBX within the call. What it changes (hold, its address, a codec) is absorbed
+    /// here: WhatsApp knows no second negotiation.
+    async fn answer_pbx(&mut self, request: RequestId, asked: &Request) {
+        let reply = match asked.method {
+            Method::Invite | Method::Update => self.renegotiate(&asked.body),
             Method::Ack
             | Method::Bye
             | Method::Cancel
@@ -222,16 +223,34 @@ impl CallTask {
             | Method::Register
             | Method::Info
             | Method::Prack
+            | Method::Refer
             | Method::Notify
             | Method::Subscribe
             | Method::Message
             | Method::Publish
-            | Method::Other(_) => 501,
+            | Method::Other(_) => headers::not_allowed(),
         };
-        debug!(method = %request.method, status, "request in the dialog");
-        let reply = headers::reply(status);
-        let answer = Command::Answer { leg: self.remains.leg, request: id, reply };
+        debug!(method = %asked.method, status = reply.status, "request in the dialog");
+        let answer = Command::Answer { leg: self.remains.leg, request, reply };
         self.shared.sip.send(answer).await;
+    }
+
+    /// A refused change leaves the call as it was (RFC 3261 14.2, RFC 3311 5.2).
+    fn renegotiate(&mut self, offer: &[u8]) -> Reply {
+        let Some(media) = &self.media else {
+            return headers::reply(488);
+        };
+        match self.negotiation.answer(offer) {
+            Ok((answer, path)) => {
+                info!(direction = ?path.direction, codec = %path.codec, "the PBX changes the session");
+                media.connect_pbx(path);
+                headers::answer(&answer, None)
+            }
+            Err(error) => {
+                info!(%error, "the PBX's change of the session is refused");
+                headers::reply(488)
+            }
+        }
     }
 
     fn take_webhook(&mut self, event: WebhookEvent) {

@@ -21,6 +21,22 @@ const DTMF_48000_PT: u8 = 102;
 /// RFC 3551 4.2: what a stream without `a=ptime` uses.
 const DEFAULT_PTIME_MS: u32 = 20;
 
+/// What the `o=` line says of a description (RFC 8866 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The session's id, the same for all descriptions of one call.
+    pub session_id: u64,
+    /// Grows with each description that differs from the one before.
+    pub version: u64,
+}
+
+impl Origin {
+    /// Of a call's first description. Some PBXs read the id as a signed number.
+    pub const fn first(session_id: u64) -> Self {
+        Self { session_id: session_id & (u64::MAX >> 1), version: 1 }
+    }
+}
+
 /// A codec towards the PBX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
@@ -201,11 +217,11 @@ pub fn parse_offer(sdp: &[u8]) -> Result<Offer, SdpError> {
 pub fn answer(
     offer: &Offer,
     local: SocketAddr,
-    session_id: u64,
+    origin: Origin,
     preference: &[Codec],
 ) -> Result<(String, Media), SdpError> {
     let media = agree(&offer.audio, preference)?;
-    let mut sdp = header(local, session_id);
+    let mut sdp = header(local, origin);
     for (index, stream) in offer.streams.iter().enumerate() {
         if index == offer.chosen {
             write_audio(&mut sdp, local, &stream.proto, &media);
@@ -221,9 +237,9 @@ pub fn answer(
 }
 
 /// Our offer: the codecs in their order, and telephone-event.
-pub fn offer(local: SocketAddr, session_id: u64, codecs: &[Codec]) -> String {
+pub fn offer(local: SocketAddr, origin: Origin, codecs: &[Codec]) -> String {
     let dtmf_48000 = codecs.first() == Some(&Codec::Opus);
-    let mut sdp = header(local, session_id);
+    let mut sdp = header(local, origin);
     let mut numbers = String::new();
     for codec in codecs {
         let _ = write!(numbers, " {}", codec.payload_type());
@@ -351,13 +367,13 @@ fn address(connection: &Connection) -> Option<IpAddr> {
     })
 }
 
-fn header(local: SocketAddr, session_id: u64) -> String {
-    let session_id = session_id & (u64::MAX >> 1);
+fn header(local: SocketAddr, origin: Origin) -> String {
+    let Origin { session_id, version } = origin;
     let family = if local.is_ipv4() { "IP4" } else { "IP6" };
     let ip = local.ip();
     let mut sdp = String::with_capacity(512);
     line(&mut sdp, format_args!("v=0"));
-    line(&mut sdp, format_args!("o=- {session_id} 1 IN {family} {ip}"));
+    line(&mut sdp, format_args!("o=- {session_id} {version} IN {family} {ip}"));
     line(&mut sdp, format_args!("s=-"));
     line(&mut sdp, format_args!("c=IN {family} {ip}"));
     line(&mut sdp, format_args!("t=0 0"));

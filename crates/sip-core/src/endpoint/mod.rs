@@ -39,6 +39,7 @@ pub use counters::SipCounters;
 pub(crate) use counters::{Counters, count};
 use ids::Ids;
 use leg::Leg;
+pub use response::ALLOW;
 use server::ServerTransaction;
 use table::Table;
 

@@ -8,7 +8,7 @@ use crate::message::{Headers, Method, Request, Response, Uri, reason_phrase};
 use crate::transport::Flow;
 
 /// The methods that we take, within a dialog or without.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
 /// The body type that we read.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// Header fields that the user does not set: they are the endpoint's.

@@ -16,7 +16,7 @@ fn sdp(lines: &str) -> String {
 
 fn agreed(lines: &str, preference: &[Codec]) -> Media {
     let offer = parse_offer(sdp(lines).as_bytes()).expect("usable");
-    answer(&offer, ours(), 7, preference).expect("agreed").1
+    answer(&offer, ours(), Origin::first(7), preference).expect("agreed").1
 }
 
 #[test]
@@ -33,7 +33,8 @@ m=image 5002 udptl t38
 m=audio 5004 RTP/AVP 0
 ");
     let offer = parse_offer(offer.as_bytes()).expect("usable");
-    let (answer, media) = answer(&offer, ours(), 7, &[Codec::Pcma, Codec::Opus]).expect("agreed");
+    let (answer, media) =
+        answer(&offer, ours(), Origin::first(7), &[Codec::Pcma, Codec::Opus]).expect("agreed");
     let expected = "\
 v=0
 o=- 7 1 IN IP4 192.0.2.10
@@ -84,9 +85,9 @@ a=fmtp:101 0-15
 a=ptime:20
 a=sendrecv
 ";
-    let sdp = offer(ours(), 7, &[Codec::Opus, Codec::Pcmu]);
+    let sdp = offer(ours(), Origin::first(7), &[Codec::Opus, Codec::Pcmu]);
     assert_eq!(sdp, expected.replace('\n', "\r\n"));
-    let sdp = offer("[2001:db8::9]:40000".parse().expect("address"), 7, &[Codec::Pcma]);
+    let sdp = offer("[2001:db8::9]:40000".parse().expect("address"), Origin::first(7), &[Codec::Pcma]);
     assert!(sdp.contains("o=- 7 1 IN IP6 2001:db8::9\r\n"));
     assert!(sdp.contains("m=audio 40000 RTP/AVP 8 101\r\n"));
 }
@@ -136,7 +137,7 @@ fn hold_in_all_its_spellings() {
     }
     let session = sdp("a=sendonly\nm=audio 4000 RTP/AVP 0\n");
     let offer = parse_offer(session.as_bytes()).expect("usable");
-    let (answer, _) = answer(&offer, ours(), 7, &ALL).expect("agreed");
+    let (answer, _) = answer(&offer, ours(), Origin::first(7), &ALL).expect("agreed");
     assert!(answer.ends_with("a=recvonly\r\n"));
 }
 
@@ -151,7 +152,7 @@ fn addresses_profiles_and_packet_times() {
     }
     let avpf = sdp("m=audio 4000 RTP/AVPF 0\n");
     let offer = parse_offer(avpf.as_bytes()).expect("usable");
-    let (answer, _) = answer(&offer, ours(), 7, &ALL).expect("agreed");
+    let (answer, _) = answer(&offer, ours(), Origin::first(7), &ALL).expect("agreed");
     assert!(answer.contains("m=audio 40000 RTP/AVPF 0\r\n"));
 }
 
@@ -159,7 +160,7 @@ fn addresses_profiles_and_packet_times() {
 fn a_secure_stream_is_passed_over_for_the_plain_one() {
     let both = sdp("m=audio 4000 RTP/SAVP 0\nm=audio 4002 RTP/AVP 0\n");
     let offer = parse_offer(both.as_bytes()).expect("usable");
-    let (answer, media) = answer(&offer, ours(), 7, &ALL).expect("agreed");
+    let (answer, media) = answer(&offer, ours(), Origin::first(7), &ALL).expect("agreed");
     assert_eq!(media.remote.port(), 4002);
     assert!(answer.contains("m=audio 0 RTP/SAVP 0\r\nm=audio 40000 RTP/AVP 0\r\n"));
 }
@@ -182,7 +183,7 @@ fn what_cannot_work_is_refused_by_name() {
     }
     let g729 = sdp("m=audio 4000 RTP/AVP 18 101\na=rtpmap:101 telephone-event/8000\n");
     let offer = parse_offer(g729.as_bytes()).expect("readable");
-    assert_eq!(answer(&offer, ours(), 7, &ALL), Err(SdpError::NoCommonCodec));
+    assert_eq!(answer(&offer, ours(), Origin::first(7), &ALL), Err(SdpError::NoCommonCodec));
     assert_eq!(parse_answer(g729.as_bytes(), &ALL), Err(SdpError::NoCommonCodec));
 }
 
@@ -197,10 +198,10 @@ fn the_pbx_chooses_among_what_we_offered() {
 
 #[test]
 fn our_offer_is_answered_by_ourselves() {
-    let offered = offer(ours(), 7, &ALL);
+    let offered = offer(ours(), Origin::first(7), &ALL);
     let read = parse_offer(offered.as_bytes()).expect("ours");
     let there: SocketAddr = "198.51.100.1:5000".parse().expect("address");
-    let (answered, at_them) = answer(&read, there, 8, &[Codec::Opus]).expect("agreed");
+    let (answered, at_them) = answer(&read, there, Origin::first(8), &[Codec::Opus]).expect("agreed");
     let at_us = parse_answer(answered.as_bytes(), &ALL).expect("agreed");
     assert_eq!(at_us.remote, there);
     assert_eq!(at_them.remote, ours());
@@ -236,7 +237,7 @@ proptest! {
     ) {
         let lines: String = streams.iter().map(|stream| format!("m={stream}\n")).collect();
         if let Ok(offer) = parse_offer(sdp(&lines).as_bytes()) {
-            let (answer, _) = answer(&offer, ours(), 7, &ALL).expect("PCMU is in it");
+            let (answer, _) = answer(&offer, ours(), Origin::first(7), &ALL).expect("PCMU is in it");
             let answered: Vec<&str> = answer.lines().filter(|line| line.starts_with("m=")).collect();
             prop_assert_eq!(answered.len(), streams.len());
             let mut taken = 0;
