@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use end_to_end::{GAP, PATIENCE, at_rest, desk};
+use end_to_end::{GAP, PATIENCE, at_rest, desk, requests, wait_for};
 use sandbox::desk::Desk;
 use sandbox::pbx::{Codec, DialOptions, PhoneCall};
 use sandbox::runner::heard_by;
-use sandbox::whatsapp::CallHandle;
+use sandbox::whatsapp::{Action, CallHandle};
 use tokio::net::UdpSocket;
 
 const PBX_HZ: f64 = 620.0;
@@ -95,6 +95,14 @@ async fn broken_webhooks_are_refused_and_counted() -> Result<()> {
     ensure!(answer(send(b"{}", Some("sha256=00")).await)? == 401);
     ensure!(answer(send(b"{}", Some("")).await)? == 401);
     ensure!(desk.whatsapp.verify_webhook_with("wrong").await.is_err());
+    // An offer that is none rings nobody, and the caller is not left hanging.
+    let broken = br#"{"entry":[{"changes":[{"field":"calls","value":{"metadata":{"phone_number_id":"PHONE"},
+        "calls":[{"id":"wacid.broken","event":"connect","direction":"USER_INITIATED","from":"15550000100",
+        "session":{"sdp_type":"offer","sdp":"v=0\\r\\nm=audio nonsense"}}]}}]}]}"#;
+    let id = &sandbox::whatsapp::WhatsAppConfig::new("").phone_number_id;
+    let broken = String::from_utf8_lossy(broken).replace("PHONE", id).into_bytes();
+    ensure!(answer(desk.whatsapp.send_raw_webhook(broken, None).await)? == 200);
+    wait_for("reject", || requests(&desk, Action::Reject) == 1).await?;
     // A call that nobody here knows is none of our business.
     let unknown =
         br#"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"calls","value":
