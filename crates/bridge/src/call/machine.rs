@@ -1,9 +1,9 @@
 //! The call: a pure machine that owns both legs and the audio path.
 //!
 //! It takes (now, event) and gives actions. It reads no clock, opens no socket and awaits nothing;
-//! [`task`](super::task) does all that. The two directions are [`sip_to_wa`](super::sip_to_wa) and
-//! [`wa_to_sip`](super::wa_to_sip); every end, whatever its cause, goes through
-//! [`release`](super::release). What holds through any order of events (and is tested so):
+//! `task` does all that. The two directions are `sip_to_wa` and
+//! `wa_to_sip`; every end, whatever its cause, goes through
+//! `release`. What holds through any order of events (and is tested so):
 //!
 //! - the PBX gets at most one final response, and one if it waits for one;
 //! - a WhatsApp call whose id is known gets exactly one end;

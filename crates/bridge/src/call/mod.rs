@@ -1,4 +1,4 @@
-//! One call: a pure machine ([`machine`]), and the task that executes what it wants ([`task`]).
+//! One call: a pure machine (`machine`), and the task that executes what it wants (`task`).
 //!
 //! ```text
 //!  sip-core ── SIP events ──┐                        ┌── Respond, INVITE, BYE ──> sip-core

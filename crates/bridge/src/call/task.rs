@@ -1,5 +1,5 @@
 //! The task of one call: turns what comes in into events of the call machine. What the machine wants
-//! is done in [`execute`](super::execute).
+//! is done in `execute`.
 #![expect(
     clippy::disallowed_methods,
     reason = "the call runs in a task of its own, so that its panic ends no other"
