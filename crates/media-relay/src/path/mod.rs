@@ -287,12 +287,15 @@ impl AudioPath {
             return None;
         };
         let (lane, pt, sent) = (&mut self.to_whatsapp, self.opus_pt, &mut self.counters.whatsapp.sent);
+        let before = *sent;
         let heard = transcoder.encoding.handle(law, packet, &mut |stamp, payload| {
             *sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
         });
+        // A packet that made no frame yet puts no silence off.
+        let made_a_frame = *sent > before;
         self.counters.pbx.count(heard);
         let samples = u32::try_from(packet.payload.len()).unwrap_or(0);
-        (!heard.late).then(|| sound(samples))
+        made_a_frame.then(|| sound(samples))
     }
 
     fn pbx_event(

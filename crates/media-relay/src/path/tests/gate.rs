@@ -148,3 +148,16 @@ fn a_late_timer_sends_one_frame_and_skips_the_rest() {
     assert_eq!(sent[0].header.timestamp, TO_WHATSAPP.timestamp.wrapping_add(50 * 960));
     assert!(rig.path.deadline().is_some_and(|due| due > now));
 }
+
+/// Packets of a few samples made no frame for seconds, and each put the silence off.
+#[test]
+fn packets_that_make_no_frame_put_no_silence_off() {
+    let mut rig = Rig::open(&pcmu());
+    for index in 0..100 {
+        let header = header(0, PBX_SSRC, index, u32::from(index));
+        rig.pbx(&packet(header, &[0x55]));
+        rig.wait(20);
+    }
+    let times: Vec<u128> = rig.to_whatsapp.iter().map(|(at, _)| *at).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 20), "{times:?}");
+}
