@@ -156,6 +156,7 @@ impl Release {
     }
 }
 
+/// Nothing of the SIP leg is looked at after this: `sip-core` sees its transactions through.
 fn end_sip(cause: Cause, context: &mut Context) {
     match context.legs.sip {
         SipLeg::Asked => context.act(Action::SipRefuse(cause)),
@@ -163,5 +164,4 @@ fn end_sip(cause: Cause, context: &mut Context) {
         SipLeg::Up => context.act(Action::SipBye(cause)),
         SipLeg::Idle | SipLeg::Over => {}
     }
-    context.legs.sip = SipLeg::Over;
 }

@@ -197,7 +197,7 @@ impl CallTask {
     }
 
     /// The PBX's answer to our offer.
-    fn pbx_answer(&self, sdp: &[u8]) -> bool {
+    fn pbx_answer(&mut self, sdp: &[u8]) -> bool {
         match (self.negotiation.read_answer(sdp), &self.media) {
             (Ok(path), Some(media)) => {
                 media.connect_pbx(path);

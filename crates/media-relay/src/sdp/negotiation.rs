@@ -12,7 +12,10 @@ use super::pbx::{self, Codec, Media, Origin};
 #[derive(Debug)]
 pub struct Negotiation {
     local: SocketAddr,
+    /// The best first.
     codecs: Vec<Codec>,
+    /// What is spoken now: it stays unless the PBX no longer offers it.
+    spoken: Option<Codec>,
     origin: Origin,
     /// Our last description; empty before the first.
     said: String,
@@ -21,7 +24,7 @@ pub struct Negotiation {
 impl Negotiation {
     /// Nothing was said yet. `local` is where the PBX is to send, `codecs` the best first.
     pub fn new(local: SocketAddr, session_id: u64, codecs: Vec<Codec>) -> Self {
-        Self { local, codecs, origin: Origin::first(session_id), said: String::new() }
+        Self { local, codecs, spoken: None, origin: Origin::first(session_id), said: String::new() }
     }
 
     /// Our offer.
@@ -36,12 +39,13 @@ impl Negotiation {
     /// The offer can't be read, or has no audio and codec that we take. What was agreed before holds.
     pub fn answer(&mut self, offer: &[u8]) -> Result<(String, Media), SdpError> {
         let offer = pbx::parse_offer(offer)?;
-        let (sdp, media) = pbx::answer(&offer, self.local, self.origin, &self.codecs)?;
-        if self.said.is_empty() || sdp == self.said {
-            return Ok((self.say(&sdp), media));
+        let preference: Vec<Codec> = self.spoken.iter().chain(&self.codecs).copied().collect();
+        let (mut sdp, media) = pbx::answer(&offer, self.local, self.origin, &preference)?;
+        if !self.said.is_empty() && sdp != self.said {
+            self.origin.version += 1;
+            (sdp, _) = pbx::answer(&offer, self.local, self.origin, &preference)?;
         }
-        self.origin.version += 1;
-        let (sdp, media) = pbx::answer(&offer, self.local, self.origin, &self.codecs)?;
+        self.spoken = Some(media.codec);
         Ok((self.say(&sdp), media))
     }
 
@@ -49,8 +53,10 @@ impl Negotiation {
     ///
     /// # Errors
     /// The stream was refused, or the answer holds no codec that we offered.
-    pub fn read_answer(&self, answer: &[u8]) -> Result<Media, SdpError> {
-        pbx::parse_answer(answer, &self.codecs)
+    pub fn read_answer(&mut self, answer: &[u8]) -> Result<Media, SdpError> {
+        let media = pbx::parse_answer(answer, &self.codecs)?;
+        self.spoken = Some(media.codec);
+        Ok(media)
     }
 
     fn say(&mut self, sdp: &str) -> String {
@@ -104,6 +110,20 @@ mod tests {
         let (sdp, media) = ours.answer(offer("sendrecv", 5000).as_bytes()).expect("agreed");
         assert_eq!((version(&sdp), media.remote.port()), ("2", 5000));
         assert_eq!(media.dtmf, Some((103, 8000)));
+    }
+
+    #[test]
+    fn the_codec_that_is_spoken_stays() {
+        let mut ours = negotiation();
+        ours.offer();
+        ours.read_answer(offer("sendrecv", 4000).as_bytes()).expect("PCMU");
+        let all = offer("sendrecv", 4000)
+            .replace("RTP/AVP 0", "RTP/AVP 96 0")
+            .replace("a=rtpmap:103", "a=rtpmap:96 opus/48000/2\r\na=rtpmap:103");
+        let (_, media) = ours.answer(all.as_bytes()).expect("agreed");
+        assert_eq!(media.codec, Codec::Pcmu);
+        let only_opus = all.replace("96 0", "96");
+        assert_eq!(ours.answer(only_opus.as_bytes()).expect("agreed").1.codec, Codec::Opus);
     }
 
     #[test]

@@ -126,6 +126,13 @@ fn cancel_before_the_id_is_known_ends_the_call_when_it_is() {
 }
 
 #[test]
+fn cancel_after_the_answer_is_without_effect() {
+    let mut bench = talking();
+    assert_eq!(bench.give(Event::SipCancelled), []);
+    assert!(!bench.call.is_over());
+}
+
+#[test]
 fn cancel_then_a_refused_connect_leaves_nothing_to_end() {
     let mut bench = Bench::from_pbx(Settings::default());
     bench.actions();
