@@ -2,6 +2,7 @@
 
 mod crowd;
 mod from_whatsapp;
+mod hold;
 mod hostile;
 mod observed;
 mod to_whatsapp;

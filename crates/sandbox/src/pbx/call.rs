@@ -1,12 +1,14 @@
 //! One call of the phone, and what can be asked of it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use super::change::{self, Change, Direction, Session};
 use super::core::Core;
 use super::media::Media;
 use super::sip::Message;
@@ -63,16 +65,21 @@ pub(super) struct Call {
     pub(super) codecs: Vec<Codec>,
     pub(super) media: Media,
     pub(super) dialog: OnceLock<Dialog>,
+    /// CSeq of the last request the phone sent in the dialog; 0 before the first.
+    pub(super) cseq: AtomicU32,
+    /// What was agreed on; held locked through a change, for there is one at a time (RFC 3261 14.1).
+    pub(super) session: Mutex<Option<Session>>,
     pub(super) progress: watch::Sender<Progress>,
 }
 
-/// What a BYE needs to know (RFC 3261 12.2.1.1).
+/// What a request in the dialog needs to know (RFC 3261 12.2.1.1).
 #[derive(Debug, Clone)]
 pub(super) struct Dialog {
     pub(super) local: String,
     pub(super) remote: String,
     pub(super) remote_tag: String,
     pub(super) target: String,
+    pub(super) contact: String,
     pub(super) address: SocketAddr,
     pub(super) codec: Codec,
 }
@@ -118,6 +125,17 @@ impl Call {
         let _ = changes.wait_for(|progress| probe(progress)).await;
     }
 
+    /// A new request in the dialog.
+    pub(super) fn request(&self, dialog: &Dialog, method: &str) -> Message {
+        let number = self.cseq.fetch_add(1, Ordering::Relaxed) + 1;
+        Message::request(method, &dialog.target)
+            .with("Via", self.core.via())
+            .with("From", &dialog.local)
+            .with("To", &dialog.remote)
+            .with("Call-ID", &self.id)
+            .with("CSeq", format!("{number} {method}"))
+    }
+
     async fn wait<T>(
         &self,
         wanted: impl Into<String>,
@@ -130,7 +148,7 @@ impl Call {
         found.ok_or_else(|| Missed { wanted: wanted.into(), within, instead: self.story() })
     }
 
-    fn story(&self) -> String {
+    pub(super) fn story(&self) -> String {
         let progress = self.progress.borrow();
         format!("responses {:?}, ending {:?}", progress.statuses(), progress.ending)
     }
@@ -229,6 +247,16 @@ impl PhoneCall {
         } else {
             self.0.progress.send_modify(|progress| progress.hang_up_wanted = true);
         }
+    }
+
+    /// Sends a re-INVITE that says which way sound is to go from now on, as seen from the phone:
+    /// with [`Direction::SendOnly`] the other end is on hold and hears the phone's tone. An offer
+    /// that changes nothing is the last one again, with its version (RFC 3264 8).
+    ///
+    /// # Errors
+    /// The call is not up, or no final response came.
+    pub async fn change(&self, direction: Direction) -> Result<Change, Missed> {
+        change::change(&self.0, direction).await
     }
 
     /// The codec in use, once it is agreed.

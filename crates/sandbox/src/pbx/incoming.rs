@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::call::{Call, Dialog, Ending};
+use super::change::Session;
 use super::core::{Core, PATIENCE, T1, T2};
 use super::sdp::{self, Remote};
 use super::sip::{Message, address_of};
@@ -99,6 +100,7 @@ async fn accept(call: &Arc<Call>) {
         .with("Allow", ALLOW)
         .with_sdp(sdp::answer(call.media.local, call.core.draw() >> 1, &remote));
     let _ = call.dialog.set(dialog(call, &ok, &remote));
+    *call.session.lock().await = Some(Session::new(&ok.body, &call.invite.body, &remote));
     call.media.connect(remote, call.core.draw()).await;
     let answered = std::time::Instant::now();
     if insist(call, ok).await {
@@ -120,6 +122,7 @@ fn dialog(call: &Call, ok: &Message, remote: &Remote) -> Dialog {
         remote_tag: call.invite.tag_of_from().unwrap_or_default().to_owned(),
         address: address_of(&target).unwrap_or(call.peer),
         target,
+        contact: ok.header("Contact").unwrap_or_default().to_owned(),
         codec: remote.codec,
     }
 }

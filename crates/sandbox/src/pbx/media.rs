@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Interval, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::change::Direction;
 use super::rtp::{Keypad, Packet, is_rtcp};
 use super::sdp::Remote;
 use super::talker::{Key, Talker};
@@ -20,6 +21,8 @@ use crate::tone::Recording;
 
 /// Orders that wait for the task; who gives more waits.
 const ORDERS: usize = 64;
+/// Packets that were under way when the other end was told to be silent come within this time.
+const UNDER_WAY: Duration = Duration::from_millis(200);
 /// Complaints that are kept; later ones are dropped.
 const COMPLAINTS: usize = 200;
 
@@ -52,6 +55,7 @@ enum Order {
     Connect { remote: Remote, seed: u64 },
     Tone { hz: f64, sent: oneshot::Sender<Instant> },
     Press(Key),
+    Turn(Direction),
 }
 
 /// Handle of the task; it ends with [`Media::stop`] or when the handle is gone.
@@ -75,8 +79,18 @@ impl Media {
         let (orders, inbox) = mpsc::channel(ORDERS);
         let (mouth, ear) = watch::channel(Ear { recording: Recording::new(RATE), keypad: Keypad::default() });
         let stop = CancellationToken::new();
-        let line =
-            Line { socket, hz, ear: mouth, complaints, note, quiet: true, stream: None, talking: None };
+        let line = Line {
+            socket,
+            hz,
+            ear: mouth,
+            complaints,
+            note,
+            quiet: true,
+            mute: false,
+            deaf: None,
+            stream: None,
+            talking: None,
+        };
         tokio::spawn(line.run(inbox, stop.clone()));
         Ok(Self { local, ear, orders, stop })
     }
@@ -98,6 +112,11 @@ impl Media {
         let (done, gone) = oneshot::channel();
         let _ = self.orders.send(Order::Press(Key { digit, done })).await;
         let _ = gone.await;
+    }
+
+    /// Says which way sound goes from now on; until then both ways.
+    pub(super) async fn turn(&self, direction: Direction) {
+        let _ = self.orders.send(Order::Turn(direction)).await;
     }
 
     pub(super) fn ear(&self) -> watch::Receiver<Ear> {
@@ -123,6 +142,10 @@ struct Line {
     complaints: Complaints,
     note: (Ladder, String),
     quiet: bool,
+    /// Nothing is sent.
+    mute: bool,
+    /// Nothing may come any more from then on.
+    deaf: Option<Instant>,
     stream: Option<Incoming>,
     talking: Option<Talking>,
 }
@@ -148,12 +171,14 @@ impl Line {
         let mut buffer = [0_u8; 2048];
         loop {
             tokio::select! {
+                // An order given before a packet was sent is heard before it.
+                biased;
                 () = stop.cancelled() => return,
                 Some(order) = inbox.recv() => self.order(order),
+                () = tick(&mut self.talking) => self.speak().await,
                 Ok((length, from)) = self.socket.recv_from(&mut buffer) => {
                     self.datagram(&buffer[..length], from, Instant::now());
                 }
-                () = tick(&mut self.talking) => self.speak().await,
             }
         }
     }
@@ -180,11 +205,18 @@ impl Line {
                     talking.talker.press(key);
                 }
             }
+            Order::Turn(direction) => {
+                self.mute = !direction.sends();
+                self.deaf = (!direction.receives()).then(|| Instant::now() + UNDER_WAY);
+            }
         }
     }
 
     async fn speak(&mut self) {
         let Some(talking) = &mut self.talking else { return };
+        if self.mute {
+            return talking.talker.skip();
+        }
         for packet in talking.talker.tick() {
             // A port nobody listens on yet answers with ICMP; the next packet is in 20 ms.
             let _ = self.socket.send_to(&packet.to_bytes(), talking.remote.address).await;
@@ -208,6 +240,11 @@ impl Line {
         let Some(talking) = &mut self.talking else { return Ok(()) };
         if from != talking.remote.address {
             return Err(format!("RTP from {from}, the SDP says {}", talking.remote.address));
+        }
+        if self.deaf.is_some_and(|deaf| deaf <= at) {
+            // Said once for all the packets that come before the next change.
+            self.deaf = None;
+            return Err("RTP: comes although the phone said that it receives nothing".to_owned());
         }
         let sound = packet.payload_type == talking.remote.payload;
         let pace = check_pace(self.stream.as_ref(), packet, sound, talking.remote.codec.clock());

@@ -5,6 +5,7 @@
 //! both ends of one implementation would share does not pass unseen.
 
 mod call;
+mod change;
 mod check;
 mod core;
 mod g711;
@@ -25,6 +26,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 pub use call::{Ending, PhoneCall};
+pub use change::{Change, Direction};
 pub use core::Counters;
 pub use phone::Phone;
 

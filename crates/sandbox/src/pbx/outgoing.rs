@@ -1,6 +1,7 @@
 //! The calling side: the INVITE client transaction (RFC 3261 17.1.1) with the
 //! phone's own duties on top (13.2.2), CANCEL (9.1) and BYE (15.1.1).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::call::{Call, Dialog, Ending};
+use super::change::Session;
 use super::core::{PATIENCE, T1};
 use super::sip::{Message, address_of};
 use super::{check, sdp};
@@ -66,7 +68,7 @@ pub(super) async fn invite(call: Arc<Call>) {
     call.core.close(&call.invite);
 }
 
-async fn next_until(responses: &mut mpsc::Receiver<Message>, until: Instant) -> Option<Message> {
+pub(super) async fn next_until(responses: &mut mpsc::Receiver<Message>, until: Instant) -> Option<Message> {
     tokio::time::timeout_at(until, responses.recv()).await.ok().flatten()
 }
 
@@ -86,7 +88,7 @@ async fn heard(call: &Arc<Call>, response: Message, cancelled: bool) -> Stage {
     if status < 300 {
         accepted(call, &response, cancelled).await;
     } else {
-        acknowledge(call, &response).await;
+        acknowledge(call, &call.invite, call.peer, &response).await;
         let reason = response.header("Reason").map(str::to_owned);
         call.end(Ending::Rejected { status, reason });
     }
@@ -114,11 +116,16 @@ async fn accepted(call: &Arc<Call>, response: &Message, cancelled: bool) {
         remote_tag: response.tag_of_to().unwrap_or_default().to_owned(),
         address: address_of(&target).unwrap_or(call.peer),
         target,
+        contact: call.invite.header("Contact").unwrap_or_default().to_owned(),
         codec: remote.as_ref().map_or(super::Codec::Pcmu, |remote| remote.codec),
     });
-    acknowledge(call, response).await;
+    acknowledge(call, &call.invite, call.peer, response).await;
     match remote {
-        Ok(remote) => call.media.connect(remote, call.core.draw()).await,
+        Ok(remote) => {
+            let session = Session::new(&call.invite.body, &response.body, &remote);
+            *call.session.lock().await = Some(session);
+            call.media.connect(remote, call.core.draw()).await;
+        }
         Err(complaint) => call.core.complaints.add(complaint),
     }
     call.progress.send_modify(|p| p.answered = Some(std::time::Instant::now()));
@@ -139,24 +146,24 @@ async fn repeated(call: &Arc<Call>, response: &Message) {
         call.core.complaints.add(format!("{status}: a second final response to one INVITE"));
         call.progress.send_modify(|p| p.responses.push((std::time::Instant::now(), response.clone())));
     }
-    acknowledge(call, response).await;
+    acknowledge(call, &call.invite, call.peer, response).await;
 }
 
 /// ACK: of a 2xx a request of its own to the Contact (13.2.2.4), else part of the
 /// transaction, with the INVITE's branch and the response's To (17.1.1.3).
-async fn acknowledge(call: &Call, response: &Message) {
+pub(super) async fn acknowledge(call: &Call, invite: &Message, sent_to: SocketAddr, response: &Message) {
     let accepted = response.status().is_some_and(|status| status < 300);
     let (uri, address, via) = if accepted {
         let target = response.contact().unwrap_or_default();
-        (target, address_of(target).unwrap_or(call.peer), call.core.via())
+        (target, address_of(target).unwrap_or(sent_to), call.core.via())
     } else {
-        let uri = call.invite.start.split(' ').nth(1).unwrap_or_default();
-        (uri, call.peer, call.invite.header("Via").unwrap_or_default().to_owned())
+        let uri = invite.start.split(' ').nth(1).unwrap_or_default();
+        (uri, sent_to, invite.header("Via").unwrap_or_default().to_owned())
     };
-    let number = call.invite.cseq().map_or(1, |(number, _)| number);
+    let number = invite.cseq().map_or(1, |(number, _)| number);
     let ack = Message::request("ACK", uri)
         .with("Via", via)
-        .with("From", call.invite.header("From").unwrap_or_default())
+        .with("From", invite.header("From").unwrap_or_default())
         .with("To", response.header("To").unwrap_or_default())
         .with("Call-ID", &call.id)
         .with("CSeq", format!("{number} ACK"));
@@ -184,12 +191,7 @@ pub(super) async fn bye(call: Arc<Call>) {
     if call.is_over() {
         return;
     }
-    let request = Message::request("BYE", &dialog.target)
-        .with("Via", call.core.via())
-        .with("From", &dialog.local)
-        .with("To", &dialog.remote)
-        .with("Call-ID", &call.id)
-        .with("CSeq", "2 BYE");
+    let request = call.request(dialog, "BYE");
     match call.core.request(dialog.address, request, &call.key).await.and_then(|response| response.status()) {
         Some(200) => call.end(Ending::HungUp),
         // The other end's BYE was quicker, and is what the call ended by.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -104,6 +105,8 @@ impl Phone {
             codecs,
             media,
             dialog: OnceLock::new(),
+            cseq: AtomicU32::new(1),
+            session: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
         });
         core.keep(&call);
@@ -258,6 +261,8 @@ async fn invited(core: &Arc<Core>, invite: Message, from: SocketAddr) {
         codecs: core.config.codecs.clone(),
         media,
         dialog: OnceLock::new(),
+        cseq: AtomicU32::new(0),
+        session: Mutex::default(),
         progress: watch::Sender::new(Progress::default()),
     });
     core.keep(&call);

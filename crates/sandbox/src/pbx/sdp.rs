@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Codec;
+use super::{Codec, Direction};
 
 /// Payload number of keypad events on an 8 kHz line, the habit of most PBXs.
 const EVENTS_8K: u8 = 101;
@@ -75,6 +75,57 @@ fn write(local: SocketAddr, session: u64, payloads: &[(u8, String)]) -> String {
     }
     sdp.push_str("a=ptime:20\r\na=sendrecv\r\n");
     sdp
+}
+
+/// The phone's own description with another direction. Its version goes up by one, unless it
+/// says what it said before (RFC 3264 8).
+pub(super) fn revise(own: &str, direction: Direction) -> String {
+    let said = self::direction(own).unwrap_or(Direction::SendRecv);
+    if said == direction {
+        return own.to_owned();
+    }
+    let version = origin(own).map_or(1, |(_, version)| version);
+    own.replace(&format!("\r\na={said}\r\n"), &format!("\r\na={direction}\r\n")).replacen(
+        &format!(" {version} IN "),
+        &format!(" {} IN ", version + 1),
+        1,
+    )
+}
+
+/// The direction a description gives, if it gives one.
+pub(super) fn direction(sdp: &str) -> Option<Direction> {
+    sdp.lines().find_map(|line| Direction::named(line.strip_prefix("a=")?))
+}
+
+/// The `o=` line without its version, and the version (RFC 8866 5.2).
+pub(super) fn origin(sdp: &str) -> Option<(String, u64)> {
+    let line = sdp.lines().find_map(|line| line.strip_prefix("o="))?;
+    let [user, session, version, network] = line.splitn(4, ' ').collect::<Vec<_>>().try_into().ok()?;
+    Some((format!("{user} {session} {network}"), version.parse().ok()?))
+}
+
+/// Mistakes in the answer to an offer in a session that is up; `before` is what its writer said
+/// last (RFC 3264 6.1 and 8).
+pub(super) fn changed(before: &str, answer: &str, offered: Direction) -> Vec<String> {
+    let mut complaints = Vec::new();
+    match (origin(before), origin(answer)) {
+        (_, None) => complaints.push("SDP: malformed o=".to_owned()),
+        (Some((known, _)), Some((session, _))) if known != session => {
+            complaints.push(format!("SDP: o= was {known}, now it is {session}"));
+        }
+        (Some((_, old)), Some((_, new))) if new < old => {
+            complaints.push(format!("SDP: version {new} after {old}"));
+        }
+        (Some((_, old)), Some((_, new))) if new == old && before != answer => {
+            complaints.push(format!("SDP: version {new} again with other lines"));
+        }
+        _ => {}
+    }
+    let theirs = direction(answer).unwrap_or(Direction::SendRecv);
+    if theirs.sends() && !offered.receives() || theirs.receives() && !offered.sends() {
+        complaints.push(format!("SDP: {theirs} is no answer to {offered}"));
+    }
+    complaints
 }
 
 /// Reads the bridge's offer or answer. What a plain audio description can get
@@ -205,6 +256,39 @@ mod tests {
         for (sdp, complaint) in broken {
             let error = read(&sdp, &ALL).unwrap_err();
             assert!(error.contains(complaint), "{error} for {complaint}");
+        }
+    }
+
+    #[test]
+    fn a_description_is_revised_with_its_version() {
+        let first = offer(local(), 1, &[Codec::Pcmu]);
+        assert_eq!(revise(&first, Direction::SendRecv), first);
+        let held = revise(&first, Direction::SendOnly);
+        assert_eq!(held, first.replace(" 1 1 IN", " 1 2 IN").replace("sendrecv", "sendonly"));
+        assert_eq!(origin(&revise(&held, Direction::Inactive)).unwrap().1, 3);
+    }
+
+    #[test]
+    fn mistakes_in_a_changed_answer_are_named() {
+        use Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
+        let first = offer(local(), 1, &[Codec::Pcmu]);
+        let second = revise(&first, RecvOnly);
+        let none: [&str; 0] = [];
+        assert_eq!(changed(&first, &first, SendRecv), none);
+        assert_eq!(changed(&first, &second, SendOnly), none);
+        assert_eq!(changed(&first, &revise(&first, Inactive), SendOnly), none);
+        let mistakes = [
+            (&first, offer(local(), 2, &[Codec::Pcmu]), SendRecv, "o= was phone 1"),
+            (&second, first.clone(), SendRecv, "version 1 after 2"),
+            (&first, first.replace("sendrecv", "recvonly"), SendRecv, "version 1 again"),
+            (&first, first.replace("o=phone 1 1", "o=phone 1"), SendRecv, "malformed o="),
+            (&first, first.clone(), SendOnly, "sendrecv is no answer to sendonly"),
+            (&first, second.clone(), RecvOnly, "recvonly is no answer to recvonly"),
+            (&first, second.clone(), Inactive, "recvonly is no answer to inactive"),
+        ];
+        for (before, answer, offered, complaint) in mistakes {
+            let complaints = changed(before, &answer, offered);
+            assert!(complaints.len() == 1 && complaints[0].contains(complaint), "{complaints:?}");
         }
     }
 }

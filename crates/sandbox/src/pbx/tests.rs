@@ -139,3 +139,136 @@ async fn what_a_wrong_peer_sends_is_held_against_it() {
     let complaints = first.complaints();
     assert_eq!(complaints, ["486 to INVITE: To without tag", "603: a second final response to one INVITE"]);
 }
+
+#[tokio::test]
+async fn a_refused_change_leaves_the_call_as_it_was() {
+    let (first, second) = pair(&[Codec::Pcmu]).await;
+    let call = first.dial("2002").await.unwrap();
+    let other = second.incoming(SOON).await.unwrap();
+    assert!(call.change(Direction::SendOnly).await.is_err(), "nothing to change yet");
+    call.answered(SOON).await.unwrap();
+    for phone in [&other, &call] {
+        phone.answered(SOON).await.unwrap();
+        let refused = Change { status: 488, direction: None, version: None };
+        assert_eq!(phone.change(Direction::Inactive).await.unwrap(), refused);
+    }
+    let heard = call.recording().length();
+    call.hears(660.0, heard + Duration::from_millis(400), SOON).await.unwrap();
+    call.hang_up();
+    assert_eq!(call.ended(SOON).await.unwrap(), Ending::HungUp);
+    assert!(call.change(Direction::SendRecv).await.is_err(), "nothing to change any more");
+    flawless(&[&first, &second]);
+}
+
+/// The other end of a call, played by hand.
+struct Peer {
+    sip: tokio::net::UdpSocket,
+    rtp: tokio::net::UdpSocket,
+}
+
+impl Peer {
+    async fn start() -> Self {
+        let bind = || tokio::net::UdpSocket::bind("127.0.0.1:0");
+        Self { sip: bind().await.unwrap(), rtp: bind().await.unwrap() }
+    }
+
+    async fn take(&self, method: &str) -> (sip::Message, std::net::SocketAddr) {
+        let mut buffer = [0; 4096];
+        let received = tokio::time::timeout(SOON, self.sip.recv_from(&mut buffer)).await;
+        let (length, from) = received.expect(method).unwrap();
+        let message = sip::Message::parse(&buffer[..length]).unwrap();
+        assert_eq!(message.method(), Some(method));
+        (message, from)
+    }
+
+    /// Answers an INVITE and takes the ACK.
+    async fn accept(&self, invite: &sip::Message, phone: std::net::SocketAddr, sdp: &str) {
+        let ok = sip::Message::response(invite, 200, "OK")
+            .with_to_tag("peer")
+            .with("Contact", format!("<sip:peer@{}>", self.sip.local_addr().unwrap()))
+            .with("Allow", "INVITE, ACK, BYE")
+            .with_sdp(sdp.to_owned());
+        self.sip.send_to(ok.to_text().as_bytes(), phone).await.unwrap();
+        let (ack, _) = self.take("ACK").await;
+        assert_eq!(ack.cseq().unwrap().0, invite.cseq().unwrap().0);
+        assert_ne!(ack.branch(), invite.branch(), "the ACK of a 2xx is a transaction of its own");
+    }
+
+    /// A phone in a call with this peer, which said the SDP that is given back.
+    async fn call(&self) -> (Phone, PhoneCall, std::net::SocketAddr, String) {
+        let (phone, _) = pair(&[Codec::Pcmu]).await;
+        phone.set_bridge(self.sip.local_addr().unwrap());
+        let call = phone.dial("2002").await.unwrap();
+        let (invite, from) = self.take("INVITE").await;
+        let remote = sdp::read(&invite.body, &[Codec::Pcmu]).unwrap();
+        let answer = sdp::answer(self.rtp.local_addr().unwrap(), 7, &remote);
+        self.accept(&invite, from, &answer).await;
+        call.answered(SOON).await.unwrap();
+        (phone, call, remote.address, answer)
+    }
+
+    async fn hears_a_packet(&self) -> bool {
+        let mut buffer = [0; 2048];
+        tokio::time::timeout(Duration::from_millis(100), self.rtp.recv(&mut buffer)).await.is_ok()
+    }
+}
+
+fn change(call: &PhoneCall, direction: Direction) -> tokio::task::JoinHandle<Result<Change, Missed>> {
+    let call = call.clone();
+    tokio::spawn(async move { call.change(direction).await })
+}
+
+#[tokio::test]
+async fn a_hold_is_offered_until_it_is_answered_and_the_music_plays_on() {
+    let peer = Peer::start().await;
+    let (phone, call, address, said) = peer.call().await;
+    let hold = change(&call, Direction::SendOnly);
+    let (invite, from) = peer.take("INVITE").await;
+    let (again, _) = peer.take("INVITE").await;
+    assert_eq!(again.to_text(), invite.to_text());
+    assert_eq!((invite.cseq(), invite.tag_of_to()), (Some((2, "INVITE")), Some("peer")));
+    assert_eq!(sdp::direction(&invite.body), Some(Direction::SendOnly));
+    assert_eq!(sdp::origin(&invite.body).unwrap().1, 2);
+    let answered = std::time::Instant::now();
+    peer.accept(&invite, from, &sdp::revise(&said, Direction::RecvOnly)).await;
+    let held = Change { status: 200, direction: Some("recvonly".to_owned()), version: Some(2) };
+    assert_eq!(hold.await.unwrap().unwrap(), held);
+    while phone.complaints().is_empty() {
+        let packet = rtp::Packet {
+            marker: true,
+            payload_type: 0,
+            sequence: 1,
+            timestamp: 0,
+            ssrc: 1,
+            payload: vec![0xFF; 160],
+        };
+        peer.rtp.send_to(&packet.to_bytes(), address).await.unwrap();
+        assert!(peer.hears_a_packet().await, "the music stopped");
+    }
+    assert!(answered.elapsed() >= Duration::from_millis(200), "packets under way are forgiven");
+    assert_eq!(phone.complaints(), ["RTP: comes although the phone said that it receives nothing"]);
+}
+
+#[tokio::test]
+async fn an_inactive_phone_is_silent_and_the_same_offer_has_the_same_version() {
+    let peer = Peer::start().await;
+    let (phone, call, _, said) = peer.call().await;
+    let inactive = sdp::revise(&said, Direction::Inactive);
+    for cseq in [2, 3] {
+        let hold = change(&call, Direction::Inactive);
+        let (invite, from) = peer.take("INVITE").await;
+        assert_eq!((invite.cseq().unwrap().0, sdp::origin(&invite.body).unwrap().1), (cseq, 2));
+        peer.accept(&invite, from, &inactive).await;
+        assert_eq!(hold.await.unwrap().unwrap().version, Some(2));
+    }
+    let silence = async { while peer.hears_a_packet().await {} };
+    tokio::time::timeout(SOON, silence).await.expect("packets of an inactive phone");
+    flawless(&[&phone]);
+    let back = change(&call, Direction::SendRecv);
+    let (invite, from) = peer.take("INVITE").await;
+    assert_eq!(sdp::origin(&invite.body).unwrap().1, 3);
+    peer.accept(&invite, from, &sdp::revise(&inactive, Direction::SendRecv)).await;
+    assert_eq!(back.await.unwrap().unwrap().version, Some(3));
+    assert!(peer.hears_a_packet().await, "the phone speaks again");
+    flawless(&[&phone]);
+}
