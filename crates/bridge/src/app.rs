@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{error, info};
 use wa_signaling::webhook::event::Direction;
 use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
 
@@ -123,7 +123,7 @@ pub enum StartFailure {
 /// A bridge that runs. Dropping it stops it without farewell.
 pub struct Running {
     shared: Arc<Shared>,
-    stop: CancellationToken,
+    services: Services,
     sip: SocketAddr,
     webhook: SocketAddr,
     admin: SocketAddr,
@@ -157,26 +157,25 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         sip,
         config,
     });
-    let stop = CancellationToken::new();
+    let services = Services { stop: CancellationToken::new(), broken: CancellationToken::new() };
     let running = Running {
         sip: shared.sip.local_addr(),
         webhook: local(&webhook, "webhook.listen")?,
         admin: local(&admin, "admin.listen")?,
         shared: Arc::clone(&shared),
-        stop: stop.clone(),
+        services: services.clone(),
     };
-    let service = |task| until(stop.clone(), task);
-    tokio::spawn(service(Box::pin(async move {
-        if let Err(error) = driver.run().await {
-            tracing::error!(%error, "SIP stopped");
-        }
-    })));
-    tokio::spawn(service(Box::pin(serve_sip(Arc::clone(&shared), sip_events))));
-    tokio::spawn(service(Box::pin(serve_webhooks(Arc::clone(&shared), webhook_queue))));
     let router =
         wa_signaling::webhook::server::router(webhook_config, webhook_events, Arc::clone(&shared.webhooks));
-    tokio::spawn(service(Box::pin(http::serve(webhook, router))));
-    tokio::spawn(service(Box::pin(http::serve(admin, http::admin(shared)))));
+    services.run("sip", async move {
+        if let Err(error) = driver.run().await {
+            error!(%error, "the SIP socket failed");
+        }
+    });
+    services.run("sip events", serve_sip(Arc::clone(&shared), sip_events));
+    services.run("webhook events", serve_webhooks(Arc::clone(&shared), webhook_queue));
+    services.run("webhook listener", http::serve(webhook, router));
+    services.run("admin listener", http::serve(admin, http::admin(shared)));
     info!(sip = %running.sip, webhook = %running.webhook, admin = %running.admin, "ready");
     Ok(running)
 }
@@ -206,6 +205,11 @@ impl Running {
         self.shared.directory.len()
     }
 
+    /// Comes when a part of the bridge has broken, so that it had better be started anew.
+    pub async fn broken(&self) {
+        self.services.broken.cancelled().await;
+    }
+
     /// Ends every call on both sides and stops. New calls are refused from now on.
     pub async fn shutdown(self) {
         let shared = &self.shared;
@@ -220,14 +224,29 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.services.stop.cancel();
     }
 }
 
-async fn until(stop: CancellationToken, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = task => {}
+/// The tasks that run as long as the bridge.
+#[derive(Clone)]
+struct Services {
+    stop: CancellationToken,
+    /// One ended although none was told to: without it the bridge is deaf on one side.
+    broken: CancellationToken,
+}
+
+impl Services {
+    fn run(&self, name: &'static str, service: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        // Dropped by a panic as well.
+        let broken = self.broken.clone().drop_guard();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => { broken.disarm(); }
+                () = service => error!(name, "a service of the bridge has ended"),
+            }
+        });
     }
 }
 
@@ -271,11 +290,19 @@ fn relay_config(config: &Config) -> RelayConfig {
     }
 }
 
+/// A call that breaks while it begins breaks no other.
+async fn contained(birth: impl Future<Output = ()> + Send + 'static) {
+    if let Err(broken) = tokio::spawn(birth).await {
+        error!(%broken, "a call broke while it began");
+    }
+}
+
 /// Brings SIP events to their calls, and calls into life.
 async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<LegEvent>) {
     while let Some(LegEvent { leg, event }) = events.recv().await {
         if let sip_core::Event::Invite { request, source, .. } = event {
-            birth::from_pbx(&shared, leg, &request, source).await;
+            let app = Arc::clone(&shared);
+            contained(async move { birth::from_pbx(&app, leg, &request, source).await }).await;
         } else {
             shared.directory.sip(leg, event);
         }
@@ -288,7 +315,8 @@ async fn serve_webhooks(shared: Arc<Shared>, mut events: mpsc::Receiver<WebhookE
         match event {
             WebhookEvent::Connect(connect) if connect.direction == Direction::UserInitiated => {
                 shared.metrics.webhook("connect");
-                birth::from_whatsapp(&shared, connect);
+                let app = Arc::clone(&shared);
+                contained(async move { birth::from_whatsapp(&app, connect) }).await;
             }
             WebhookEvent::Other { field, event } => {
                 shared.metrics.webhook("other");

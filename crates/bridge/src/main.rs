@@ -68,12 +68,16 @@ fn run(config: Config) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
         let bridge = app::start(config).await?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let broken = tokio::select! {
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+            () = bridge.broken() => true,
+        };
         info!(calls = bridge.calls(), "stopping: calls are ended on both sides");
         bridge.shutdown().await;
+        if broken {
+            anyhow::bail!("a part of the bridge broke: the log says which");
+        }
         Ok(())
     })
 }
