@@ -18,7 +18,6 @@ use wa_signaling::webhook::event::Direction;
 use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
 
 use crate::call::birth;
-use crate::call::machine::Settings;
 use crate::call::task::Input;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -31,7 +30,6 @@ const FAREWELL: Duration = Duration::from_secs(8);
 /// What all calls share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) settings: Settings,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
@@ -147,7 +145,6 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     };
     let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
     let shared = Arc::new(Shared {
-        settings: config.calls,
         graph: GraphClient::new(graph).map_err(|error| StartFailure::Graph(error.to_string()))?,
         relay: Relay::start(relay_config(&config))?,
         directory: Directory::default(),

@@ -159,8 +159,8 @@ impl Directory {
         }
     }
 
-    /// A WhatsApp call that never became a call here is over.
-    pub(crate) fn forget(&self, wacid: &Wacid) {
+    /// A WhatsApp call is over, and stays so.
+    fn forget(&self, wacid: &Wacid) {
         let mut whatsapp = self.whatsapp();
         whatsapp.live.remove(wacid);
         whatsapp.end(wacid);

@@ -33,8 +33,8 @@ impl Metrics {
                 &["direction", "outcome", "cause"],
             )?,
             refused: IntCounterVec::new(
-                Opts::new("wa_bridge_calls_refused_total", "Calls refused before they began"),
-                &["direction", "cause"],
+                Opts::new("wa_bridge_calls_refused_total", "INVITEs refused before a call began"),
+                &["cause"],
             )?,
             webhooks: IntCounterVec::new(
                 Opts::new("wa_bridge_webhook_events_total", "Webhook events, by what became of them"),
@@ -74,8 +74,8 @@ impl Metrics {
         self.ended.with_label_values(&[direction.label(), answered, outcome.cause.row().label]).inc();
     }
 
-    pub(crate) fn refused(&self, direction: Direction, cause: &str) {
-        self.refused.with_label_values(&[direction.label(), cause]).inc();
+    pub(crate) fn refused(&self, cause: &str) {
+        self.refused.with_label_values(&[cause]).inc();
     }
 
     pub(crate) fn webhook(&self, kind: &str) {

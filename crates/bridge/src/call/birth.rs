@@ -17,7 +17,7 @@ use wa_signaling::webhook::event::Connect;
 use super::cause::Cause;
 use super::headers;
 use super::machine::Call;
-use super::task::{CallTask, Input, Side};
+use super::task::{CallTask, Input, Media, Side};
 use crate::app::Shared;
 use crate::config::{Number, Trunk};
 use crate::directory::Mailbox;
@@ -63,7 +63,7 @@ impl Unborn {
 pub(crate) async fn from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, source: SocketAddr) {
     if let Err(unborn) = try_from_pbx(shared, leg, request, source) {
         let cause = unborn.cause();
-        shared.metrics.refused(Direction::SipToWa, cause.row().label);
+        shared.metrics.refused(cause.row().label);
         info!(%source, cause = cause.row().label, "INVITE refused: {unborn}");
         let reply = headers::refusal(cause);
         shared.sip.send(Command::Respond { leg, reply }).await;
@@ -88,12 +88,11 @@ fn try_from_pbx(
     }
 
     let (mailbox, events) = Mailbox::new();
-    let media = open_media(shared, &mailbox)?;
+    let session = open_session(shared, &mailbox)?;
     let id = CallId::from_bytes(shared.random());
-    let mut negotiation =
-        Negotiation::new(media.pbx_address(), shared.session_id(), route.trunk.codecs.clone());
+    let mut negotiation = negotiation(shared, &session, route.trunk);
     let (answer, path) = negotiation.answer(&request.body).map_err(Unborn::PbxSdp)?;
-    media.connect_pbx(path);
+    session.connect_pbx(path);
 
     let span = span(&id, Direction::SipToWa);
     span.record("sip_call_id", request.headers.call_id().unwrap_or_default());
@@ -102,10 +101,11 @@ fn try_from_pbx(
         debug!(sdp = %String::from_utf8_lossy(&request.body), "offer of the PBX");
     });
     let side = Side::FromPbx { callee: route.callee, answer };
-    let call = Call::from_pbx(shared.settings, shared.now());
+    let media = Media { session, negotiation, remote: None };
+    let call = Call::from_pbx(shared.config.calls, shared.now());
     let number = Arc::new(route.number.clone());
     shared.directory.add(&id, leg, &mailbox);
-    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), (media, negotiation), call);
+    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), Some(media), call);
     shared.spawn(task.live().instrument(span));
     Ok(())
 }
@@ -130,9 +130,8 @@ pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
     let wacid = connect.wacid.clone();
     if let Err(unborn) = try_from_whatsapp(shared, connect, &number, trunk) {
         let cause = unborn.cause();
-        shared.metrics.refused(Direction::WaToSip, cause.row().label);
         warn!(%wacid, cause = cause.row().label, "call from WhatsApp rejected: {unborn}");
-        reject(shared, number, wacid);
+        refuse(shared, number, wacid, cause);
     }
 }
 
@@ -145,12 +144,12 @@ fn try_from_whatsapp(
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
     }
-    let session = connect.session.as_ref().filter(|session| session.sdp_type == "offer");
-    let session = session.ok_or(Unborn::NoOffer)?;
-    let remote = whatsapp::parse(&session.sdp).map_err(Unborn::WhatsAppSdp)?;
+    let offer = connect.session.as_ref().filter(|session| session.sdp_type == "offer");
+    let offer = &offer.ok_or(Unborn::NoOffer)?.sdp;
+    let remote = whatsapp::parse(offer).map_err(Unborn::WhatsAppSdp)?;
 
     let (mailbox, events) = Mailbox::new();
-    let media = open_media(shared, &mailbox)?;
+    let session = open_session(shared, &mailbox)?;
     if !shared.directory.claim(&connect.wacid, &mailbox) {
         return Ok(());
     }
@@ -162,42 +161,42 @@ fn try_from_whatsapp(
     span.in_scope(|| {
         let caller = connect.caller.user().unwrap_or("anonymous");
         info!(trunk = trunk.name, caller = %shared.masked(&caller), "call from WhatsApp");
-        debug!(sdp = session.sdp, "offer of WhatsApp");
+        debug!(sdp = offer, "offer of WhatsApp");
     });
-    let answer = media.whatsapp_answer(&remote);
-    let negotiation = Negotiation::new(media.pbx_address(), shared.session_id(), trunk.codecs.clone());
-    let side = Side::FromWhatsApp {
-        remote: Some(Box::new(remote)),
-        answer,
-        trunk: Box::new(trunk),
-        connect: Box::new(connect),
-    };
-    let call = Call::from_whatsapp(shared.settings, shared.now());
+    let answer = session.whatsapp_answer(&remote);
+    let negotiation = negotiation(shared, &session, &trunk);
+    let media = Media { session, negotiation, remote: Some(remote) };
+    let side = Side::FromWhatsApp { answer, trunk: Box::new(trunk), connect: Box::new(connect) };
+    let call = Call::from_whatsapp(shared.config.calls, shared.now());
     shared.directory.add(&id, leg, &mailbox);
     let number = number.clone();
-    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), (media, negotiation), call);
+    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), Some(media), call);
     shared.spawn(task.live().instrument(span));
     Ok(())
 }
 
-/// Ends a WhatsApp call that never became one here.
-fn reject(shared: &Arc<Shared>, number: Arc<Number>, wacid: Wacid) {
-    let (mailbox, _) = Mailbox::new();
+/// Ends a WhatsApp call that can't be put through, as every other call is ended: until it has worked.
+fn refuse(shared: &Arc<Shared>, number: Arc<Number>, wacid: Wacid, cause: Cause) {
+    let (mailbox, events) = Mailbox::new();
     if !shared.directory.claim(&wacid, &mailbox) {
         return;
     }
-    let app = Arc::clone(shared);
-    shared.spawn(async move {
-        let token = number.token.current();
-        let reply = app.graph.reject(&number.phone_number_id, &token, &wacid).await;
-        if let Err(error) = reply {
-            warn!(%wacid, %error, "reject failed");
-        }
-        app.directory.forget(&wacid);
-    });
+    let (id, leg) = (CallId::from_bytes(shared.random()), shared.sip.new_leg());
+    let span = span(&id, Direction::WaToSip);
+    span.record("wacid", wacid.as_str());
+    let call = Call::refused(shared.config.calls, shared.now(), cause);
+    shared.directory.add(&id, leg, &mailbox);
+    let side = Side::Refused { wacid };
+    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), None, call);
+    shared.spawn(task.live().instrument(span));
 }
 
-fn open_media(shared: &Shared, mailbox: &Mailbox) -> Result<AudioSession, OpenError> {
+/// What will be told to the PBX and heard from it.
+fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negotiation {
+    Negotiation::new(session.pbx_address(), shared.session_id(), trunk.codecs.clone())
+}
+
+fn open_session(shared: &Shared, mailbox: &Mailbox) -> Result<AudioSession, OpenError> {
     let mailbox = mailbox.clone();
     shared.relay.open(Box::new(move |event| mailbox.post(Input::Media(event))))
 }

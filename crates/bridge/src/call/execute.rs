@@ -18,7 +18,7 @@ use super::headers;
 use super::task::{CallTask, GraphReply, Input, Remains, Side};
 use crate::app::Shared;
 use crate::config::Number;
-use crate::record;
+use crate::record::{self, Direction};
 
 /// How long a closed audio path is waited for: it tells at once what has passed over it.
 const SUMMARY_LIMIT: Duration = Duration::from_millis(200);
@@ -51,7 +51,7 @@ impl CallTask {
             Action::MediaConnect => self.media_connect(),
             Action::MediaOpen => {
                 if let Some(media) = &self.media {
-                    media.open();
+                    media.session.open();
                 }
             }
             Action::MediaClose => self.media = None,
@@ -64,10 +64,10 @@ impl CallTask {
     }
 
     async fn invite(&mut self) {
-        let Side::FromWhatsApp { trunk, connect, .. } = &self.side else {
+        let (Side::FromWhatsApp { trunk, connect, .. }, Some(media)) = (&self.side, &mut self.media) else {
             return;
         };
-        let sdp = self.negotiation.offer();
+        let sdp = media.negotiation.offer();
         let local = self.shared.config.sip.advertised;
         let number = &self.remains.number;
         let invite = headers::invite(&self.id, trunk, number, connect, &sdp, local);
@@ -77,12 +77,14 @@ impl CallTask {
     }
 
     fn media_connect(&mut self) {
-        let (remote, role) = match &mut self.side {
-            Side::FromPbx { .. } => (self.remote.take(), WaRole::WeOffered),
-            Side::FromWhatsApp { remote, .. } => (remote.take().map(|remote| *remote), WaRole::WeAnswered),
+        let role = match self.direction {
+            Direction::SipToWa => WaRole::WeOffered,
+            Direction::WaToSip => WaRole::WeAnswered,
         };
-        if let (Some(remote), Some(media)) = (remote, &self.media) {
-            media.connect_whatsapp(remote, role);
+        if let Some(media) = &mut self.media
+            && let Some(remote) = media.remote.take()
+        {
+            media.session.connect_whatsapp(remote, role);
         }
     }
 
@@ -90,7 +92,7 @@ impl CallTask {
         let (Side::FromPbx { callee, .. }, Some(media)) = (&self.side, &self.media) else {
             return;
         };
-        let (callee, offer, echo) = (callee.clone(), media.whatsapp_offer(), self.id.clone());
+        let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.id.clone());
         debug!(sdp = offer, "offer to WhatsApp");
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
         self.beside(async move {
@@ -136,7 +138,9 @@ impl CallTask {
     }
 
     async fn finish(&mut self, outcome: &Outcome) {
-        self.await_summary().await;
+        if !matches!(self.side, Side::Refused { .. }) {
+            self.await_summary().await;
+        }
         if !outcome.whatsapp_ended {
             error!("WhatsApp never confirmed the end of its call: it may still be open there");
         }

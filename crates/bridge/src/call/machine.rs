@@ -94,12 +94,11 @@ pub(super) enum WaLeg {
     Over,
 }
 
-/// Both legs and the audio path.
+/// Both legs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Legs {
     pub(super) sip: SipLeg,
     pub(super) wa: WaLeg,
-    pub(super) media_closed: bool,
 }
 
 /// What the states work on.
@@ -147,7 +146,7 @@ impl Call {
     /// A call that the PBX began. Its audio path stands and our offer is written.
     #[must_use]
     pub fn from_pbx(settings: Settings, now: Instant) -> Self {
-        let legs = Legs { sip: SipLeg::Asked, wa: WaLeg::Requested, media_closed: false };
+        let legs = Legs { sip: SipLeg::Asked, wa: WaLeg::Requested };
         let mut context = Context::new(settings, legs);
         let state = State::SipToWa(sip_to_wa::State::begin(now, &mut context));
         Self { began: now, context, state }
@@ -156,9 +155,18 @@ impl Call {
     /// A call that a WhatsApp user began. Its audio path stands and our answer is written.
     #[must_use]
     pub fn from_whatsapp(settings: Settings, now: Instant) -> Self {
-        let legs = Legs { sip: SipLeg::Idle, wa: WaLeg::Live(End::Reject), media_closed: false };
+        let legs = Legs { sip: SipLeg::Idle, wa: WaLeg::Live(End::Reject) };
         let mut context = Context::new(settings, legs);
         let state = State::WaToSip(wa_to_sip::State::begin(now, &mut context));
+        Self { began: now, context, state }
+    }
+
+    /// A call that a WhatsApp user began and that can't be put through: it only ends.
+    #[must_use]
+    pub fn refused(settings: Settings, now: Instant, cause: Cause) -> Self {
+        let legs = Legs { sip: SipLeg::Idle, wa: WaLeg::Live(End::Reject) };
+        let mut context = Context::new(settings, legs);
+        let state = State::Releasing(Release::begin(now, cause, &mut context));
         Self { began: now, context, state }
     }
 

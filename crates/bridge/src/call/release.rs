@@ -51,14 +51,11 @@ pub(super) struct Release {
 impl Release {
     pub(super) fn begin(now: Instant, cause: Cause, context: &mut Context) -> Self {
         end_sip(cause, context);
-        if !context.legs.media_closed {
-            context.legs.media_closed = true;
-            context.act(Action::MediaClose);
-        }
+        context.act(Action::MediaClose);
         let mut release = Self { cause, ended: now, give_up_at: now + ID_LIMIT, wa: WaEnd::AwaitingId };
         match context.legs.wa {
             WaLeg::Requested => {}
-            WaLeg::Live(end) => release.end(now, end, FIRST_PAUSE, context),
+            WaLeg::Live(end) => release.end(now, end, context),
             WaLeg::Over => release.wa = WaEnd::Done,
         }
         release
@@ -69,7 +66,7 @@ impl Release {
             Event::WaTerminated { .. } | Event::WaRejected => self.wa = WaEnd::Done,
             Event::Identified => {
                 if matches!(self.wa, WaEnd::AwaitingId) {
-                    self.end(now, End::Terminate, FIRST_PAUSE, context);
+                    self.end(now, End::Terminate, context);
                 }
             }
             Event::ConnectReply(Err(kind)) => {
@@ -129,9 +126,9 @@ impl Release {
         }
     }
 
-    fn end(&mut self, now: Instant, end: End, pause: Duration, context: &mut Context) {
+    fn end(&mut self, now: Instant, end: End, context: &mut Context) {
         self.give_up_at = now + END_LIMIT;
-        self.send(end, pause, context);
+        self.send(end, FIRST_PAUSE, context);
     }
 
     fn send(&mut self, end: End, pause: Duration, context: &mut Context) {

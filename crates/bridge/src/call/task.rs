@@ -18,7 +18,7 @@ use wa_signaling::webhook::event::{CallStatus, Connect};
 use wa_signaling::{Callee, ErrorKind, Wacid, WebhookEvent};
 
 use super::event::{Event, SipRefusal};
-use super::machine::Call;
+use super::machine::{Call, Phase};
 use super::{execute, headers};
 use crate::app::Shared;
 use crate::config::{Number, Trunk};
@@ -56,13 +56,22 @@ pub(crate) enum Side {
     },
     /// The WhatsApp user called.
     FromWhatsApp {
-        /// Their offer, until ICE starts on it.
-        remote: Option<Box<whatsapp::Remote>>,
         /// Our answer, the same bytes in `pre_accept` and `accept`.
         answer: String,
         trunk: Box<Trunk>,
         connect: Box<Connect>,
     },
+    /// The WhatsApp user called, and the call can't be put through.
+    Refused { wacid: Wacid },
+}
+
+/// The audio path and what was agreed on it with either side.
+pub(crate) struct Media {
+    pub(super) session: AudioSession,
+    /// Offers and answers with the PBX.
+    pub(super) negotiation: Negotiation,
+    /// WhatsApp's description, until ICE starts on it.
+    pub(super) remote: Option<whatsapp::Remote>,
 }
 
 /// What must be ended even if the task itself breaks.
@@ -82,10 +91,8 @@ pub(crate) struct CallTask {
     pub(super) side: Side,
     pub(super) mailbox: Mailbox,
     pub(super) events: mpsc::Receiver<Input>,
-    /// WhatsApp's answer to our offer, until ICE starts on it.
-    pub(super) remote: Option<whatsapp::Remote>,
-    pub(super) media: Option<AudioSession>,
-    pub(super) negotiation: Negotiation,
+    /// Until it is closed.
+    pub(super) media: Option<Media>,
     pub(super) summary: Option<Summary>,
     call: Call,
 }
@@ -99,12 +106,13 @@ impl CallTask {
         number: Arc<Number>,
         side: Side,
         (mailbox, events): (Mailbox, mpsc::Receiver<Input>),
-        (media, negotiation): (AudioSession, Negotiation),
+        media: Option<Media>,
         call: Call,
     ) -> Self {
         let (direction, wacid) = match &side {
             Side::FromPbx { .. } => (Direction::SipToWa, OnceLock::new()),
             Side::FromWhatsApp { connect, .. } => (Direction::WaToSip, OnceLock::from(connect.wacid.clone())),
+            Side::Refused { wacid } => (Direction::WaToSip, OnceLock::from(wacid.clone())),
         };
         Self {
             shared: Arc::clone(shared),
@@ -114,9 +122,7 @@ impl CallTask {
             side,
             mailbox,
             events,
-            remote: None,
-            media: Some(media),
-            negotiation,
+            media,
             summary: None,
             call,
         }
@@ -136,17 +142,15 @@ impl CallTask {
     }
 
     async fn run(mut self) {
-        let mut phase = None;
+        let mut phase = InPhase { shared: Arc::clone(&self.shared), direction: self.direction, phase: None };
         loop {
             while let Some(action) = self.call.poll() {
                 self.execute(action).await;
             }
-            let now = (!self.call.is_over()).then(|| self.call.phase());
-            self.shared.metrics.moved(self.direction, phase, now);
-            phase = now;
-            if phase.is_none() {
+            if self.call.is_over() {
                 return;
             }
+            phase.is(self.call.phase());
             let deadline = self.call.deadline().map(tokio::time::Instant::from_std);
             tokio::select! {
                 input = self.events.recv() => match input {
@@ -198,13 +202,15 @@ impl CallTask {
 
     /// The PBX's answer to our offer.
     fn pbx_answer(&mut self, sdp: &[u8]) -> bool {
-        match (self.negotiation.read_answer(sdp), &self.media) {
-            (Ok(path), Some(media)) => {
-                media.connect_pbx(path);
+        let Some(media) = &mut self.media else {
+            return false;
+        };
+        match media.negotiation.read_answer(sdp) {
+            Ok(path) => {
+                media.session.connect_pbx(path);
                 true
             }
-            (Ok(_), None) => false,
-            (Err(error), _) => {
+            Err(error) => {
                 warn!(%error, "the PBX's SDP answer is unusable");
                 false
             }
@@ -237,13 +243,13 @@ impl CallTask {
 
     /// A refused change leaves the call as it was (RFC 3261 14.2, RFC 3311 5.2).
     fn renegotiate(&mut self, offer: &[u8]) -> Reply {
-        let Some(media) = &self.media else {
+        let Some(media) = &mut self.media else {
             return headers::reply(488);
         };
-        match self.negotiation.answer(offer) {
+        match media.negotiation.answer(offer) {
             Ok((answer, path)) => {
                 info!(direction = ?path.direction, codec = %path.codec, "the PBX changes the session");
-                media.connect_pbx(path);
+                media.session.connect_pbx(path);
                 headers::answer(&answer, None)
             }
             Err(error) => {
@@ -289,7 +295,9 @@ impl CallTask {
         debug!(sdp, "answer of WhatsApp");
         let usable = match whatsapp::parse(sdp) {
             Ok(remote) => {
-                self.remote = Some(remote);
+                if let Some(media) = &mut self.media {
+                    media.remote = Some(remote);
+                }
                 true
             }
             Err(error) => {
@@ -338,6 +346,26 @@ impl CallTask {
             MediaEvent::Digit { from, .. } => debug!(?from, "digit"),
             MediaEvent::Closed(summary) => self.summary = Some(summary),
         }
+    }
+}
+
+/// Which phase the metrics count the call in; in none when it is dropped, by a panic as well.
+struct InPhase {
+    shared: Arc<Shared>,
+    direction: Direction,
+    phase: Option<Phase>,
+}
+
+impl InPhase {
+    fn is(&mut self, phase: Phase) {
+        self.shared.metrics.moved(self.direction, self.phase, Some(phase));
+        self.phase = Some(phase);
+    }
+}
+
+impl Drop for InPhase {
+    fn drop(&mut self) {
+        self.shared.metrics.moved(self.direction, self.phase, None);
     }
 }
 

@@ -223,6 +223,15 @@ fn a_busy_pbx_rejects_the_caller() {
 }
 
 #[test]
+fn a_call_that_cannot_be_put_through_only_ends() {
+    let mut bench = Bench::refused(Settings::default(), Cause::NoMediaResource);
+    assert_eq!(bench.actions(), [Action::MediaClose, Action::GraphEnd(End::Reject)]);
+    assert_eq!(bench.give(Event::EndReply(Err(ErrorKind::Outage))), []);
+    assert_eq!(bench.pass(SECOND), [Action::GraphEnd(End::Terminate)]);
+    finishes_with(&mut bench, Event::EndReply(Ok(())), Cause::NoMediaResource);
+}
+
+#[test]
 fn a_refused_reject_is_followed_by_terminate() {
     let mut bench = inviting();
     bench.give(Event::SipRefused(SipRefusal::Status(486)));

@@ -8,6 +8,7 @@ mod flows;
 use std::time::{Duration, Instant};
 
 use super::action::{Action, Outcome};
+use super::cause::Cause;
 use super::event::Event;
 use super::machine::{Call, Settings};
 
@@ -26,6 +27,11 @@ impl Bench {
     pub(super) fn from_whatsapp(settings: Settings) -> Self {
         let now = Instant::now();
         Self { call: Call::from_whatsapp(settings, now), now }
+    }
+
+    pub(super) fn refused(settings: Settings, cause: Cause) -> Self {
+        let now = Instant::now();
+        Self { call: Call::refused(settings, now, cause), now }
     }
 
     /// Gives one event and returns what the call wants done.
