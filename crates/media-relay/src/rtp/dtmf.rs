@@ -121,7 +121,7 @@ impl Relay {
         let (mut known, first) = match self.state {
             State::Known(known) if known.is_same(header, event) => (known, false),
             State::Known(known) if known.is_continued_by(header, event, self.clocks) => {
-                let earlier = known.earlier + self.scale(known.duration);
+                let earlier = known.earlier.saturating_add(self.scale(known.duration));
                 (Known { earlier, ..known }, false)
             }
             State::Known(known) if known.is_newer_than(header, self.clocks) => return None,
@@ -131,7 +131,7 @@ impl Relay {
         known.duration = event.duration;
         known.ended |= event.end;
         self.state = State::Known(known);
-        let duration = known.earlier + self.scale(event.duration);
+        let duration = known.earlier.saturating_add(self.scale(event.duration));
         Some(Relayed {
             event: Event { duration: u16::try_from(duration).unwrap_or(u16::MAX), ..event },
             timestamp: known.out_timestamp,
@@ -141,7 +141,7 @@ impl Relay {
 
     fn scale(&self, duration: u16) -> u32 {
         let scaled = u64::from(duration) * u64::from(self.clocks.to) / u64::from(self.clocks.from);
-        u32::try_from(scaled).unwrap_or(u32::MAX).min(u32::MAX / 4)
+        u32::try_from(scaled).unwrap_or(u32::MAX)
     }
 }
 

@@ -136,3 +136,15 @@ fn timestamps_wrap_and_other_events_pass_by() {
     let tones = [(0, true, event(16, 160, false)), (0, true, event(36, 160, true))];
     assert_eq!(relay(FROM_WHATSAPP, &tones), (String::new(), Vec::new()));
 }
+
+/// A key held by a sender that never ends it: its length grew without bound and overflowed.
+#[test]
+fn a_key_held_for_ever_is_as_long_as_can_be_said() {
+    let up = Clocks { to: 48_000, ..FROM_WHATSAPP };
+    let held: Vec<_> = (0..12_000_u32)
+        .map(|segment| (segment.wrapping_mul(6 * 65_535), segment == 0, event(1, u16::MAX, false)))
+        .collect();
+    let (digits, out) = relay(up, &held);
+    assert_eq!(digits, "1");
+    assert!(out.len() == held.len() && out.iter().all(|(_, duration, _)| *duration == u16::MAX));
+}
