@@ -157,8 +157,7 @@ impl Relay {
             ufrag: credentials.ufrag.clone(),
             pwd: credentials.pwd.clone(),
             fingerprint: inner.identity.fingerprint(),
-            // RFC 8866 5.2 wants a number that fits 63 bits in practice.
-            session_id: u64::from_be_bytes(random()?) >> 1,
+            session_id: u64::from_be_bytes(random()?),
             ssrc: to_whatsapp.ssrc,
             cname: hex::encode(random::<8>()?),
         };

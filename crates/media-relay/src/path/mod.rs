@@ -193,6 +193,7 @@ impl AudioPath {
         let audio = packet.header.payload_type == self.opus_pt;
         let dtmf = packet.header.payload_type == self.dtmf_pt;
         if packet.payload.is_empty() || !(audio || dtmf) {
+            self.pbx.skip_to(packet.header);
             self.counters.whatsapp.ignored += 1;
             return;
         }
@@ -333,7 +334,10 @@ impl AudioPath {
                 });
                 self.counters.whatsapp.count(heard);
             }
-            Pbx::Opus(_) | Pbx::G711(..) => self.counters.whatsapp.ignored += 1,
+            Pbx::Opus(_) | Pbx::G711(..) => {
+                self.pbx.skip_to(packet.header);
+                self.counters.whatsapp.ignored += 1;
+            }
         }
     }
 
@@ -341,7 +345,7 @@ impl AudioPath {
         let wanted = self.pbx.media().filter(|media| sends(media)).and_then(|media| media.dtmf);
         let Some((pt, _)) = wanted else {
             // Nothing goes to the PBX, but the digit is told all the same.
-            self.pbx.skip_event_to(packet.header);
+            self.pbx.skip_to(packet.header);
             let digit = self.to_pbx.note_event(packet);
             self.report_digit(Party::WhatsApp, digit);
             return;

@@ -76,8 +76,8 @@ impl Pbx {
         Some((stamp, same))
     }
 
-    /// An event's packet that is not for the PBX is no packet lost on the way to it.
-    pub(super) fn skip_event_to(&mut self, header: Header) {
+    /// A packet that is not for the PBX is no packet lost on the way to it.
+    pub(super) fn skip_to(&mut self, header: Header) {
         if let Self::G711(_, transcoder) = self {
             transcoder.decoding.skip(&header);
         }

@@ -136,9 +136,7 @@ impl Encoding {
 
     /// A packet of the source that is left out.
     pub(super) fn skip(&mut self, header: &Header) {
-        if self.tracker.follows(header.ssrc) {
-            self.tracker.observe(header.ssrc, header.sequence);
-        }
+        self.tracker.skip(header.ssrc, header.sequence);
     }
 }
 
@@ -252,9 +250,7 @@ impl Decoding {
 
     /// A packet of the source that is left out.
     pub(super) fn skip(&mut self, header: &Header) {
-        if self.tracker.follows(header.ssrc) {
-            self.tracker.observe(header.ssrc, header.sequence);
-        }
+        self.tracker.skip(header.ssrc, header.sequence);
     }
 
     fn restart(&mut self, header: &Header) {

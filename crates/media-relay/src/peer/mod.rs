@@ -23,6 +23,7 @@ pub(crate) use srtp::{SrtpError, TRAILER};
 use self::dtls::Handshake;
 use self::srtp::SrtpSession;
 use crate::event::MediaFailure;
+use crate::rtp::header::is_rtcp;
 
 /// From the remote description until DTLS is up.
 const SETUP_LIMIT: Duration = Duration::from_secs(20);
@@ -104,8 +105,7 @@ impl Kind {
         match *datagram {
             [0..=3, ..] => Some(Self::Stun),
             [20..=63, ..] => Some(Self::Dtls),
-            // RFC 5761 4.
-            [128..=191, 192..=223, ..] => Some(Self::Rtcp),
+            [128..=191, ..] if is_rtcp(datagram) => Some(Self::Rtcp),
             [128..=191, ..] => Some(Self::Rtp),
             _ => None,
         }

@@ -40,6 +40,13 @@ impl Tracker {
         self.newest.is_some_and(|(known, _)| known == ssrc)
     }
 
+    /// A packet of the source that is left out is not a lost one.
+    pub(crate) fn skip(&mut self, ssrc: u32, sequence: u16) {
+        if self.follows(ssrc) {
+            self.observe(ssrc, sequence);
+        }
+    }
+
     fn judge(&self, ssrc: u32, sequence: u16) -> Arrival {
         let Some((known, newest)) = self.newest else {
             return Arrival::Restart;

@@ -157,9 +157,6 @@ impl Call {
         if self.peer.deadline().is_some_and(|at| at <= now) {
             self.peer.handle_timeout(now);
         }
-        if self.path.deadline().is_none_or(|at| at > now) {
-            return;
-        }
         let Tools { outgoing, counters, .. } = tools;
         let destination = self.latch.as_ref().and_then(|(_, l)| l.destination());
         let (peer, pbx, whatsapp) = (&mut self.peer, &self.pbx, &self.whatsapp);

@@ -370,3 +370,22 @@ fn a_tone_is_whole_again_at_once_after_a_pause_of_a_g711_pbx() {
     let heard = heard_at_whatsapp(&rig.to_whatsapp);
     assert_tone(&heard[heard.len() - 39 * 160..], 557.0);
 }
+
+/// What was left out on hold was counted as lost, and the last of it concealed, at the end of the hold.
+#[test]
+fn sound_left_out_on_hold_is_not_lost() {
+    let mut rig = Rig::open(&pcmu());
+    let mut phone = Phone::new(700.0);
+    for index in 0..100 {
+        let hold = (20..80).contains(&index);
+        let direction = if hold { Direction::RecvOnly } else { Direction::SendRecv };
+        if index == 20 || index == 80 {
+            rig.path.set_pbx(&Media { direction, ..pcmu() }).expect("libopus");
+        }
+        rig.whatsapp(&phone.packet(index));
+        rig.wait(20);
+    }
+    let counters = rig.path.counters().whatsapp;
+    assert_eq!((counters.lost, counters.concealed, counters.ignored), (0, 0, 60));
+    assert_eq!(rig.to_pbx.len(), 40);
+}
