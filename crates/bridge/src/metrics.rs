@@ -29,7 +29,7 @@ impl Metrics {
                 &["direction", "state"],
             )?,
             ended: IntCounterVec::new(
-                Opts::new("wa_bridge_calls_ended_total", "Ended calls, by direction and outcome"),
+                Opts::new("wa_bridge_calls_ended_total", "Ended calls, by direction, outcome and cause"),
                 &["direction", "outcome", "cause"],
             )?,
             refused: IntCounterVec::new(

@@ -31,7 +31,7 @@ pub(crate) fn trunk_of(config: &Config, source: IpAddr) -> Option<&Trunk> {
 }
 
 /// The route of a call from the PBX: `caller` is the user part of its `From`, which chooses the
-/// business number when it names one of the trunk's; else the trunk's first number is used.
+/// business number when it names one of the trunk's; else the trunk's default number is used, or its first.
 pub(crate) fn outgoing<'a>(
     config: &'a Config,
     source: IpAddr,

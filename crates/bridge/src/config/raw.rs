@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Place, Report, nearest};
 
-const SECRET_REMEDY: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
+pub(super) const SECRET_REMEDY: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
 
 /// A value at its place.
 #[derive(Debug)]

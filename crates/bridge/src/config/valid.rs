@@ -293,7 +293,7 @@ impl Checker<'_> {
             SecretAt::Env(name) => LiveSecret::from_env(&name, env(&name)),
             SecretAt::File(path) => LiveSecret::from_file(folder.join(path)),
         });
-        secret.required(self.report, "write { env = \"NAME\" } or { file = \"PATH\" }")
+        secret.required(self.report, raw::SECRET_REMEDY)
     }
 
     fn calls(&mut self, raw: raw::Calls) -> Option<Settings> {
