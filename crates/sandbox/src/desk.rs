@@ -62,7 +62,8 @@ pub struct Desk {
     pub phone: Phone,
     /// What happens in each call, under the WhatsApp user's number.
     pub ladder: Ladder,
-    folder: Folder,
+    /// Kept as long as the bridge may look at what is in it.
+    _folder: Folder,
 }
 
 impl Desk {
@@ -95,13 +96,7 @@ impl Desk {
         whatsapp.set_webhook_url(format!("http://{}/webhook", bridge.webhook_addr()));
         phone.set_bridge(bridge.sip_addr());
         whatsapp.verify_webhook().await.context("the bridge's webhook cannot be verified")?;
-        Ok(Self { whatsapp, bridge, phone, ladder, folder })
-    }
-
-    /// The bridge's configuration file.
-    #[must_use]
-    pub fn config_file(&self) -> PathBuf {
-        self.folder.0.join("wa-bridge.toml")
+        Ok(Self { whatsapp, bridge, phone, ladder, _folder: folder })
     }
 
     /// Ends what is running: calls first, then the rest.

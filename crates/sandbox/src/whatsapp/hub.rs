@@ -154,10 +154,10 @@ impl Hub {
         lock(&self.calls).iter().find(|call| call.wacid == wacid).cloned()
     }
 
-    /// The oldest arrival not yet taken, or the one to that number.
-    pub(crate) fn take_arrival(&self, number: Option<&str>) -> Option<Arc<Call>> {
+    /// The oldest arrival to that number, not yet taken.
+    pub(crate) fn take_arrival(&self, number: &str) -> Option<Arc<Call>> {
         let mut arrivals = lock(&self.arrivals);
-        let index = arrivals.iter().position(|call| number.is_none_or(|number| call.user == number))?;
+        let index = arrivals.iter().position(|call| call.user == number)?;
         arrivals.remove(index)
     }
 

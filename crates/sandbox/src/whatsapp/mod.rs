@@ -139,17 +139,8 @@ impl WhatsApp {
         Ok(self.handle(script::user_initiated(&self.hub, call)?))
     }
 
-    /// The next call of the business to a user, in order of arrival.
-    pub async fn next_call(&self) -> CallHandle {
-        self.arrival(None).await
-    }
-
     /// The next call of the business to this user (digits), also one that has arrived before.
     pub async fn call_to(&self, number: &str) -> CallHandle {
-        self.arrival(Some(number)).await
-    }
-
-    async fn arrival(&self, number: Option<&str>) -> CallHandle {
         loop {
             let arrived = self.hub.arrived.notified();
             tokio::pin!(arrived);

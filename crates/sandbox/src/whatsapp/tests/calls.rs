@@ -40,10 +40,11 @@ async fn a_user_calls_and_both_hear_each_other() {
     bridge.act("pre_accept", call.wacid(), Some(&answer)).await;
     leg.secure(hook.sdp(), true).await.unwrap();
     call.wait_media(MediaState::Secured, LIMIT).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(call.sent_packets(), 0, "WhatsApp speaks first");
     bridge.act("accept", call.wacid(), Some(&answer)).await;
     call.wait_for(CallState::Accepted, LIMIT).await.unwrap();
+    // Ten frames in which it could speak: it must not before it has heard us.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(call.sent_packets(), 0, "WhatsApp speaks first");
     lock(&leg.phone).press("1234#");
     call.send_digits("*90");
     leg.speak(TALK).await;
