@@ -1,6 +1,6 @@
 //! What names a dialog (RFC 3261 section 12): Call-ID, our tag, their tag.
 
-use crate::message::{NameAddr, Request, Response};
+use crate::message::{NameAddr, Request};
 
 /// Names a dialog at our side.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,23 +14,11 @@ pub(crate) struct DialogId {
 impl DialogId {
     /// The dialog that a request claims to be in; `None` when its To has no tag.
     pub(crate) fn of_request(request: &Request) -> Option<Self> {
+        let from = request.headers.from();
         Some(Self {
             call_id: request.headers.call_id()?.to_owned(),
             local_tag: request.headers.to()?.tag()?.to_owned(),
-            remote_tag: tag(request.headers.from()),
+            remote_tag: from.as_ref().and_then(NameAddr::tag).unwrap_or_default().to_owned(),
         })
     }
-
-    /// The dialog that a response to our request is in.
-    pub(crate) fn of_response(response: &Response) -> Option<Self> {
-        Some(Self {
-            call_id: response.headers.call_id()?.to_owned(),
-            local_tag: response.headers.from()?.tag()?.to_owned(),
-            remote_tag: tag(response.headers.to()),
-        })
-    }
-}
-
-fn tag(of: Option<NameAddr>) -> String {
-    of.and_then(|name_addr| name_addr.tag().map(str::to_owned)).unwrap_or_default()
 }

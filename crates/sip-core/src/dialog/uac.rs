@@ -10,10 +10,17 @@ impl Dialog {
         let contact = response.headers.contact().map(|contact| contact.uri);
         let mut routes = response.headers.routes("Record-Route");
         routes.reverse();
+        let (local, remote) = (invite.headers.from()?, response.headers.to()?);
+        // Only their tag is theirs to say: what they make of ours and of the Call-ID may name another dialog.
+        let id = DialogId {
+            call_id: invite.headers.call_id()?.to_owned(),
+            local_tag: local.tag()?.to_owned(),
+            remote_tag: remote.tag().unwrap_or_default().to_owned(),
+        };
         Some(Self {
-            id: DialogId::of_response(response)?,
-            local: invite.headers.from()?,
-            remote: response.headers.to()?,
+            id,
+            local,
+            remote,
             local_cseq: invite.headers.cseq()?.number,
             remote_cseq: None,
             target: contact.unwrap_or_else(|| invite.uri.clone()),

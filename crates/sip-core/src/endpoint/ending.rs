@@ -110,16 +110,10 @@ impl Endpoint {
         self.arm_leg(leg);
         let (dialogs, pending) = state.into_parts();
         for dialog in &dialogs {
-            self.forget_dialog(dialog, leg);
+            self.dialogs.remove(dialog);
         }
         self.abandon(now, pending);
         self.event(leg, Event::Ended);
-    }
-
-    fn forget_dialog(&mut self, dialog: &DialogId, leg: LegId) {
-        if self.dialogs.get(dialog) == Some(&leg) {
-            self.dialogs.remove(dialog);
-        }
     }
 
     /// 487 to whatever is still open when its dialog ends.

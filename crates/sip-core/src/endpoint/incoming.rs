@@ -97,7 +97,7 @@ impl Endpoint {
         }
         refuse_uri(invite)
             .or_else(|| {
-                let merged = MergeKey::of(&invite.headers).is_some_and(|key| self.merged.contains_key(&key));
+                let merged = MergeKey::of(&invite.headers).is_some_and(|key| self.merged.contains(&key));
                 merged.then(|| (482, Vec::new()))
             })
             .or_else(|| refuse_extension(invite))
@@ -149,10 +149,10 @@ pub(super) fn refuse_body(request: &Request) -> Option<Refusal> {
     if lower("Content-Encoding").is_some_and(|encoding| encoding != "identity") {
         return Some((415, vec![("Accept-Encoding", "identity".to_owned())]));
     }
-    let readable = lower("Content-Type").is_none_or(|value| {
-        let media_type = value.split(';').next().unwrap_or_default().trim();
-        media_type == ACCEPT || media_type.starts_with("multipart/")
-    });
+    let readable = request
+        .headers
+        .content_type()
+        .is_none_or(|media_type| media_type == ACCEPT || media_type.starts_with("multipart/"));
     (!readable).then(|| (415, vec![("Accept", ACCEPT.to_owned())]))
 }
 

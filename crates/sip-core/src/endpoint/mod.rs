@@ -18,7 +18,7 @@ mod table;
 mod uac;
 mod uas;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -61,7 +61,7 @@ pub struct Endpoint {
     next_leg: u64,
     servers: Table<ServerKey, ServerTransaction>,
     clients: Table<ClientKey, ClientTransaction>,
-    merged: HashMap<MergeKey, TransactionId>,
+    merged: HashSet<MergeKey>,
     legs: HashMap<LegId, Leg>,
     dialogs: HashMap<DialogId, LegId>,
     alarms: Alarms,
@@ -84,7 +84,7 @@ impl Endpoint {
             next_leg: 1,
             servers: Table::new(),
             clients: Table::new(),
-            merged: HashMap::new(),
+            merged: HashSet::new(),
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             alarms: Alarms::default(),

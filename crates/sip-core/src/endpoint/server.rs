@@ -122,7 +122,7 @@ impl Endpoint {
         transaction.leg = Some(leg);
         transaction.merge.clone_from(&merge);
         if let Some(merge) = merge {
-            self.merged.insert(merge, id);
+            self.merged.insert(merge);
         }
     }
 
@@ -168,7 +168,7 @@ impl Endpoint {
     fn close_server(&mut self, id: TransactionId) {
         self.alarms.set(Owner::Server(id), None);
         let merge = self.servers.remove(id).and_then(|transaction| transaction.merge);
-        if let Some(merge) = merge.filter(|merge| self.merged.get(merge) == Some(&id)) {
+        if let Some(merge) = merge {
             self.merged.remove(&merge);
         }
     }

@@ -137,8 +137,6 @@ impl Endpoint {
 
     /// Sends the ACK of a 2xx, the same one again if it is a retransmission. Was it the first 2xx of its fork?
     fn acknowledge(&mut self, id: TransactionId, dialog: &Dialog) -> bool {
-        let branch = self.ids.branch();
-        let via = Via::udp(self.config.advertised, &branch);
         let Some(client) = self.clients.get_mut(id) else {
             return false;
         };
@@ -153,6 +151,8 @@ impl Endpoint {
         if acks.len() >= MAX_FORKS {
             return false;
         }
+        let branch = self.ids.branch();
+        let via = Via::udp(self.config.advertised, &branch);
         let cseq = machine.request().headers.cseq().map_or(0, |cseq| cseq.number);
         let (mut ack, flow) = dialog.ack(cseq);
         ack.headers.push_first("Via", via.to_string());

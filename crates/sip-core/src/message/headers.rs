@@ -1,6 +1,6 @@
 //! The header fields of a message (RFC 3261 section 7.3): in order, with the names and values that were received.
 
-use super::{Method, NameAddr, Uri, Via, params::Params, text};
+use super::{Method, NameAddr, Uri, Via, text};
 
 /// Header fields in order. Names compare without case and a compact form equals its long form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -235,7 +235,7 @@ fn long_name(name: &str) -> &str {
 
 /// `<uri>` as a Contact value.
 pub(crate) fn contact_value(uri: &Uri) -> String {
-    NameAddr { display: None, uri: uri.clone(), params: Params::default() }.to_string()
+    NameAddr::new(uri.clone()).to_string()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub enum ParseError {
 /// What is needed to answer a broken request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRequest {
-    /// 400, 505 or 513.
+    /// 400 or 505.
     pub status: u16,
     /// The reason phrase.
     pub reason: &'static str,

@@ -270,6 +270,55 @@ fn forks_without_end_are_bounded() {
 }
 
 #[test]
+fn a_response_with_the_names_of_another_dialog_leaves_that_one_alone() {
+    for statuses in [&[180][..], &[200], &[180, 200]] {
+        let mut bench = Bench::new();
+        let (other, other_tag) = confirmed(&mut bench);
+        bench.command(Command::Invite { leg: LEG, invite: outgoing() });
+        let invite = bench.last().request();
+        let our_tag = invite.headers.from().unwrap().tag().unwrap().to_owned();
+        bench.take_sent();
+        for status in statuses {
+            let foreign = reply(&invite, *status, "pbx", "")
+                .replace(&format!("tag={our_tag}"), &format!("tag={other_tag}"))
+                .replace("out-1", "call-1");
+            bench.receive(&foreign);
+        }
+        bench.take_events();
+
+        bench.receive(&within("BYE", "b1", 11, &other_tag, ""));
+        let events: Vec<_> = bench.events.iter().map(|event| (event.leg, name(&event.event))).collect();
+        assert_eq!(events, [(other, "bye"), (other, "ended")], "{statuses:?}");
+        assert_eq!(bench.last().name(), "200 BYE");
+
+        bench.bye(LEG);
+        let (end, acks) = if statuses.contains(&200) { ("BYE", 1) } else { ("CANCEL", 0) };
+        let ours: Vec<_> = bench.sent.iter().filter(|sent| sent.name() != "200 BYE").collect();
+        assert_eq!(ours.iter().filter(|sent| sent.name() == "ACK").count(), acks, "{statuses:?}");
+        assert_eq!(ours.last().unwrap().name(), end);
+        for sent in ours {
+            assert_eq!(sent.request().headers.get("Call-ID"), Some("out-1"), "{statuses:?}");
+            assert_eq!(sent.request().headers.get("From"), invite.headers.get("From"), "{statuses:?}");
+        }
+        bench.assert_forgotten();
+    }
+}
+
+#[test]
+fn a_2xx_without_our_tag_is_acknowledged() {
+    let (mut bench, invite) = calling();
+    let tag = invite.headers.from().unwrap().tag().unwrap().to_owned();
+    bench.receive(&reply(&invite, 200, "t1", "").replace(&format!(";tag={tag}"), ""));
+    assert_eq!(bench.last().request().headers.get("From"), invite.headers.get("From"));
+    assert_eq!(bench.take_sent(), ["ACK"]);
+    assert_eq!(bench.take_events(), ["answered"]);
+    let bye = within("BYE", "b1", 1, &tag, "").replace("tag=pbx", "tag=t1").replace("call-1", "out-1");
+    bench.receive(&bye);
+    assert_eq!(bench.take_events(), ["bye", "ended"]);
+    bench.assert_forgotten();
+}
+
+#[test]
 fn a_response_with_two_vias_is_not_ours() {
     let (mut bench, invite) = calling();
     bench.receive(&reply(&invite, 200, "t1", "Via: SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK9"));
