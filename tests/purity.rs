@@ -11,6 +11,7 @@ use std::{fs, io};
 const PURE: &[&str] = &[
     "sip-core/src/lib.rs",
     "sip-core/src/message",
+    "sip-core/src/profile.rs",
     "sip-core/src/transaction",
     "sip-core/src/dialog",
     "sip-core/src/endpoint",

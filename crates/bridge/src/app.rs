@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
-use sip_core::{LegEvent, Sip, SipConfig};
+use sip_core::{LegEvent, Listener, Notice, Sip, SipConfig, Transport, TrunkId};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -247,17 +247,23 @@ impl Services {
     }
 }
 
-async fn bind_sip(
-    config: &Config,
-) -> Result<(Sip, mpsc::Receiver<LegEvent>, sip_core::Driver), StartFailure> {
-    let networks: Vec<_> = config.trunks.iter().flat_map(|trunk| trunk.sources.iter().copied()).collect();
+async fn bind_sip(config: &Config) -> Result<(Sip, mpsc::Receiver<Notice>, sip_core::Driver), StartFailure> {
+    let mut networks = Vec::new();
+    for (trunk, id) in config.trunks.iter().zip(0..) {
+        networks.extend(trunk.sources.iter().map(|network| (*network, TrunkId(id))));
+    }
+    let listener =
+        Listener { transport: Transport::Udp, local: config.sip.bind, advertised: config.sip.advertised };
     let sip = SipConfig {
-        bind: config.sip.bind,
-        advertised: config.sip.advertised,
+        listeners: vec![listener],
+        trunks: Vec::new(),
         user_agent: config.sip.user_agent.clone(),
         seed: random(),
         timers: sip_core::Timers::default(),
-        accepts: Arc::new(move |source| networks.iter().any(|network| network.contains(source))),
+        trunk_of: Arc::new(move |source| {
+            let found = networks.iter().find(|(network, _)| network.contains(source));
+            found.map(|(_, trunk)| *trunk)
+        }),
     };
     let address = config.sip.bind;
     sip_core::bind(sip).await.map_err(|source| StartFailure::Bind { key: "sip.bind", address, source })
@@ -295,11 +301,14 @@ async fn contained(birth: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// Brings SIP events to their calls, and calls into life.
-async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<LegEvent>) {
-    while let Some(LegEvent { leg, event }) = events.recv().await {
-        if let sip_core::Event::Invite { request, source, .. } = event {
+async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
+    while let Some(notice) = events.recv().await {
+        let Notice::Leg(LegEvent { leg, event }) = notice else {
+            continue;
+        };
+        if let sip_core::Event::Invite { request, flow, .. } = event {
             let app = Arc::clone(&shared);
-            contained(async move { birth::from_pbx(&app, leg, &request, source).await }).await;
+            contained(async move { birth::from_pbx(&app, leg, &request, flow.peer).await }).await;
         } else {
             shared.directory.sip(leg, event);
         }

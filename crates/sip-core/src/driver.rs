@@ -16,11 +16,12 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::endpoint::{
-    Command, Counters, Endpoint, EndpointConfig, Input, LegEvent, LegId, Output, SipCounters, count,
+    Command, Counters, Endpoint, EndpointConfig, Input, LegId, Listener, Notice, Output, SipCounters, count,
 };
 use crate::message::parse::MAX_DATAGRAM;
+use crate::profile::TrunkProfile;
 use crate::transaction::timer::Timers;
-use crate::transport::{Flow, udp};
+use crate::transport::{Flow, TrunkId, udp};
 
 /// Commands that wait for the driver; beyond, [`Sip::send`] waits.
 pub const COMMAND_QUEUE: usize = 1024;
@@ -30,26 +31,24 @@ pub const EVENT_QUEUE: usize = 4096;
 /// How the endpoint is bound and what it says of itself.
 #[derive(Clone)]
 pub struct SipConfig {
-    /// The address to bind.
-    pub bind: SocketAddr,
-    /// The address that peers reach us at: in Via and Contact. Port 0 stands for the port that was bound.
-    pub advertised: SocketAddr,
+    /// The listeners. Their advertised port 0 stands for the port that was bound.
+    pub listeners: Vec<Listener>,
+    /// The trunks.
+    pub trunks: Vec<TrunkProfile>,
     /// For the User-Agent and Server header fields.
     pub user_agent: String,
     /// The key of all branches and tags: new and random for each run.
     pub seed: [u8; 32],
     /// T1, T2, T4.
     pub timers: Timers,
-    /// Whose datagrams are read: those of any other address are dropped in silence, before parsing.
-    pub accepts: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Whose messages are read: the trunk that an address belongs to. Those of any other address are dropped in silence,
+    /// before parsing.
+    pub trunk_of: Arc<dyn Fn(IpAddr) -> Option<TrunkId> + Send + Sync>,
 }
 
 impl fmt::Debug for SipConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SipConfig")
-            .field("bind", &self.bind)
-            .field("advertised", &self.advertised)
-            .finish_non_exhaustive()
+        f.debug_struct("SipConfig").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }
 
@@ -90,12 +89,12 @@ impl Sip {
 pub struct Driver {
     socket: UdpSocket,
     endpoint: Endpoint,
-    accepts: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    trunk_of: Arc<dyn Fn(IpAddr) -> Option<TrunkId> + Send + Sync>,
     counters: Arc<Counters>,
     commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<LegEvent>,
+    events: mpsc::Sender<Notice>,
     /// Events that the user's queue had no room for.
-    overflow: VecDeque<LegEvent>,
+    overflow: VecDeque<Notice>,
 }
 
 impl fmt::Debug for Driver {
@@ -105,17 +104,18 @@ impl fmt::Debug for Driver {
 }
 
 /// Binds the socket. The endpoint lives as long as [`Driver::run`] is awaited.
-pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<LegEvent>, Driver)> {
-    let socket = udp::bind(config.bind)?;
+pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<Notice>, Driver)> {
+    let mut listener = *config.listeners.first().ok_or(io::ErrorKind::InvalidInput)?;
+    let socket = udp::bind(listener.local)?;
     let local = socket.local_addr()?;
-    let mut advertised = config.advertised;
-    if advertised.port() == 0 {
-        advertised.set_port(local.port());
+    listener.local = local;
+    if listener.advertised.port() == 0 {
+        listener.advertised.set_port(local.port());
     }
     let counters = Arc::<Counters>::default();
     let endpoint_config = EndpointConfig {
-        local,
-        advertised,
+        listeners: vec![listener],
+        trunks: config.trunks,
         user_agent: config.user_agent,
         seed: config.seed,
         timers: config.timers,
@@ -131,7 +131,7 @@ pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<LegEvent
     let driver = Driver {
         socket,
         endpoint: Endpoint::with_counters(endpoint_config, Arc::clone(&counters)),
-        accepts: config.accepts,
+        trunk_of: config.trunk_of,
         counters,
         commands,
         events,
@@ -198,10 +198,10 @@ impl Driver {
     fn datagram(&mut self, bytes: &[u8], source: SocketAddr) {
         count(&self.counters.datagrams_in);
         let source = SocketAddr::new(source.ip().to_canonical(), source.port());
-        if !(self.accepts)(source.ip()) {
+        let Some(trunk) = (self.trunk_of)(source.ip()) else {
             return count(&self.counters.not_allowed);
-        }
-        let flow = Flow::udp(source);
+        };
+        let flow = Flow { trunk, ..Flow::udp(source) };
         self.endpoint.handle(clock(), Input::Datagram { flow, bytes });
     }
 
@@ -220,12 +220,12 @@ impl Driver {
                         self.endpoint.handle(clock(), Input::TransportError { origin });
                     }
                 }
-                Output::Event(event) if self.overflow.is_empty() => match self.events.try_send(event) {
+                Output::Notice(event) if self.overflow.is_empty() => match self.events.try_send(event) {
                     Ok(()) => {}
                     Err(mpsc::error::TrySendError::Full(event)) => self.overflow.push_back(event),
                     Err(mpsc::error::TrySendError::Closed(_)) => return false,
                 },
-                Output::Event(event) => self.overflow.push_back(event),
+                Output::Notice(event) => self.overflow.push_back(event),
             }
         }
         true

@@ -19,6 +19,7 @@
 pub mod driver;
 pub mod endpoint;
 pub mod message;
+pub mod profile;
 
 mod dialog;
 #[cfg(test)]
@@ -28,11 +29,12 @@ mod transport;
 
 pub use driver::{Driver, Sip, SipConfig, bind};
 pub use endpoint::{
-    ALLOW, Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, OutgoingInvite, Output,
-    Rejection, Reply, RequestId, SipCounters,
+    ALLOW, Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, Listener, Lost, Notice,
+    OutgoingInvite, OutgoingRequest, Output, OwnRequestId, Rejection, Reply, RequestId, SipCounters,
 };
 pub use message::{
     CSeq, Headers, Message, Method, NameAddr, Params, ParseError, Request, Response, Scheme, Uri, Via,
 };
+pub use profile::{Nat, Reliable, SessionTimer, TrunkProfile};
 pub use transaction::timer::Timers;
-pub use transport::{Flow, Transport};
+pub use transport::{Flow, ListenerId, Transport, TrunkId};

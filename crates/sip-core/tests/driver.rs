@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sip_core::{
-    Body, Command, Driver, Event, LegEvent, LegId, OutgoingInvite, Reply, Sip, SipConfig, Timers, Uri, bind,
+    Body, Command, Driver, Event, Flow, LegEvent, LegId, Listener, Notice, OutgoingInvite, Reply, Sip,
+    SipConfig, Timers, Transport, TrunkId, Uri, bind,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -14,27 +15,31 @@ use tokio::time::timeout;
 /// Far more than any of these tests needs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-async fn endpoint(seed: u8, accepts: bool) -> (Sip, mpsc::Receiver<LegEvent>, Driver) {
+async fn endpoint(seed: u8, accepts: bool) -> (Sip, mpsc::Receiver<Notice>, Driver) {
     let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let config = SipConfig {
-        bind: loopback,
-        advertised: loopback,
+        listeners: vec![Listener::new(Transport::Udp, loopback)],
+        trunks: Vec::new(),
         user_agent: "test".to_owned(),
         seed: [seed; 32],
         timers: Timers::default(),
-        accepts: Arc::new(move |_| accepts),
+        trunk_of: Arc::new(move |_| accepts.then_some(TrunkId(0))),
     };
     bind(config).await.unwrap()
 }
 
-async fn next(events: &mut mpsc::Receiver<LegEvent>) -> LegEvent {
-    timeout(PATIENCE, events.recv()).await.expect("no event came").expect("the driver has ended")
+async fn next(events: &mut mpsc::Receiver<Notice>) -> LegEvent {
+    match timeout(PATIENCE, events.recv()).await.expect("no event came").expect("the driver has ended") {
+        Notice::Leg(event) => event,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn invite(to: SocketAddr) -> Box<OutgoingInvite> {
     let uri = Uri::sip(Some("200"), to);
     Box::new(OutgoingInvite {
-        destination: to,
+        flow: Flow::udp(to),
+        answer_within: None,
         request_uri: uri.clone(),
         from: "<sip:100@127.0.0.1>".parse().unwrap(),
         to: format!("<{uri}>").parse().unwrap(),
@@ -57,12 +62,11 @@ async fn converse() {
         let leg = a.new_leg();
         assert_eq!((leg, a.new_leg()), (LegId(2), LegId(4)));
         a.send(Command::Invite { leg, invite: invite(b.local_addr()) }).await;
-        let LegEvent { leg: theirs, event: Event::Invite { request, source, local } } =
-            next(&mut b_events).await
+        let LegEvent { leg: theirs, event: Event::Invite { request, flow, .. } } = next(&mut b_events).await
         else {
             panic!();
         };
-        assert_eq!((&request.body[..], source, local), (&b"v=0\r\n"[..], a.local_addr(), b.local_addr()));
+        assert_eq!((&request.body[..], flow.peer), (&b"v=0\r\n"[..], a.local_addr()));
         b.send(Command::Respond { leg: theirs, reply: Reply::new(180) }).await;
         assert!(matches!(next(&mut a_events).await.event, Event::Provisional(_)));
         b.send(Command::Respond { leg: theirs, reply: Reply::new(200) }).await;

@@ -1,6 +1,8 @@
 //! A handful of the messages of RFC 4475 and RFC 5118, byte for byte, and what the endpoint answers.
 
-use sip_core::{Endpoint, EndpointConfig, Flow, Input, Message, Output, Timers, message::parse};
+use sip_core::{
+    Endpoint, EndpointConfig, Flow, Input, Listener, Message, Output, Timers, Transport, message::parse,
+};
 
 macro_rules! torture {
     ($name:literal) => {
@@ -12,8 +14,8 @@ macro_rules! torture {
 fn answer(bytes: &[u8]) -> Option<u16> {
     let local = "192.0.2.2:5060".parse().unwrap();
     let config = EndpointConfig {
-        local,
-        advertised: local,
+        listeners: vec![Listener::new(Transport::Udp, local)],
+        trunks: Vec::new(),
         user_agent: String::new(),
         seed: [0; 32],
         timers: Timers::default(),

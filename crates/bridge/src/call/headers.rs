@@ -1,7 +1,7 @@
 //! The SIP headers and bodies that a call writes. Pure.
 
 use sip_core::message::{NameAddr, Uri};
-use sip_core::{ALLOW, Body, OutgoingInvite, Reply};
+use sip_core::{ALLOW, Body, Flow, OutgoingInvite, Reply};
 use wa_signaling::webhook::event::Connect;
 
 use super::cause::Cause;
@@ -76,7 +76,8 @@ pub(crate) fn invite(
         .filter_map(|(name, value)| Some((name.to_owned(), header_value(value?)?)))
         .collect();
     OutgoingInvite {
-        destination: trunk.target,
+        flow: Flow::udp(trunk.target),
+        answer_within: None,
         request_uri: destination.clone(),
         from,
         to: NameAddr::new(destination),

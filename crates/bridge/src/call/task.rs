@@ -190,13 +190,14 @@ impl CallTask {
             Sip::Rejected(rejection) => {
                 self.tell(Event::SipRefused(match rejection {
                     Rejection::Response(response) => SipRefusal::Status(response.status),
-                    Rejection::Timeout => SipRefusal::Timeout,
+                    Rejection::Timeout | Rejection::Silence => SipRefusal::Timeout,
                     Rejection::Transport => SipRefusal::Unreachable,
                 }));
             }
             Sip::Request { id, request } => self.answer_pbx(id, &request).await,
             Sip::Provisional(response) => debug!(status = response.status, "PBX"),
-            Sip::Acked { .. } | Sip::Invite { .. } => {}
+            Sip::Lost(_) => self.tell(Event::SipAckTimeout),
+            Sip::Acked { .. } | Sip::Response { .. } | Sip::Invite { .. } => {}
         }
     }
 

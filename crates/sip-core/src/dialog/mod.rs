@@ -56,9 +56,14 @@ impl Dialog {
         headers.push("To", self.remote.to_string());
         headers.push("Call-ID", self.id.call_id.clone());
         headers.push("CSeq", format!("{cseq} {method}"));
-        let flow = routed.next_hop.socket_addr().map_or(self.peer, Flow::udp);
+        let flow = self.flow_to(&routed.next_hop);
         let request = Request { method, uri: routed.uri, headers, body: Bytes::new() };
         (request, flow)
+    }
+
+    /// The path to a next hop. What is named and no address is where the peer was last known at.
+    fn flow_to(&self, next_hop: &Uri) -> Flow {
+        next_hop.socket_addr().map_or(self.peer, |address| self.peer.to(address))
     }
 
     /// Checks and notes the sequence number of a request of theirs.

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::message::{NameAddr, Request, Response, Uri};
+use crate::message::{Method, NameAddr, Request, Response, Uri};
+use crate::profile::TrunkProfile;
 use crate::transaction::TransactionId;
 use crate::transaction::timer::Timers;
-use crate::transport::Flow;
+use crate::transport::{Flow, Transport, TrunkId};
 
 /// One INVITE usage. Incoming ones are odd and numbered by the endpoint, outgoing ones are even ([`crate::Sip::new_leg`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,8 +58,10 @@ impl Reply {
 /// A new call to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingInvite {
-    /// Where the INVITE is sent.
-    pub destination: SocketAddr,
+    /// The path it is sent by.
+    pub flow: Flow,
+    /// The longest that nothing at all may come back; then the INVITE is given up with [`Rejection::Silence`].
+    pub answer_within: Option<Duration>,
     /// The Request-URI.
     pub request_uri: Uri,
     /// From; the endpoint adds the tag.
@@ -70,8 +74,35 @@ pub struct OutgoingInvite {
     pub max_forwards: u8,
     /// Further header fields.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body. Without one the peer makes the offer, which [`Command::Acknowledge`] answers.
     pub body: Option<Body>,
+}
+
+/// Names a request of ours in its [`Event::Response`] or [`Notice::Reply`]; the user chooses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OwnRequestId(pub u64);
+
+/// A request of ours outside of any dialog: OPTIONS, REGISTER.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingRequest {
+    /// Names it in its [`Notice::Reply`].
+    pub id: OwnRequestId,
+    /// The path it is sent by.
+    pub flow: Flow,
+    /// The method; none that makes a dialog.
+    pub method: Method,
+    /// The Request-URI.
+    pub request_uri: Uri,
+    /// From; the endpoint adds the tag.
+    pub from: NameAddr,
+    /// To, without a tag.
+    pub to: NameAddr,
+    /// Call-ID: the same for all REGISTERs of one registration.
+    pub call_id: String,
+    /// CSeq: one more for each REGISTER of one registration.
+    pub cseq: u32,
+    /// Further header fields; a Contact is the user's to set.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What the user wants done.
@@ -107,6 +138,37 @@ pub enum Command {
         /// Further header fields, such as Reason.
         headers: Vec<(String, String)>,
     },
+    /// Our answer to an offer that came in a 2xx or in a reliable provisional response to our INVITE without a body: it
+    /// goes out in the ACK or the PRACK (RFC 3261 13.2.1, RFC 3262 5).
+    Acknowledge {
+        /// The leg.
+        leg: LegId,
+        /// The answer.
+        body: Option<Body>,
+    },
+    /// Sends a request within the dialog of an answered leg (INFO, NOTIFY, UPDATE, re-INVITE). The ACK of a re-INVITE
+    /// goes out by itself, and after a 491 it is tried again (RFC 3261 14.1).
+    Request {
+        /// The leg.
+        leg: LegId,
+        /// Names it in its [`Event::Response`].
+        id: OwnRequestId,
+        /// The method.
+        method: Method,
+        /// Further header fields.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Option<Body>,
+    },
+    /// Sends a request outside of any dialog.
+    Send(Box<OutgoingRequest>),
+    /// Says whether new calls are taken; OPTIONS gets 503 where they are not.
+    Ready {
+        /// Of this trunk, or of all.
+        trunk: Option<TrunkId>,
+        /// Whether they are.
+        ready: bool,
+    },
     /// Answers an in-dialog request that came as [`Event::Request`].
     Answer {
         /// The leg.
@@ -115,6 +177,20 @@ pub enum Command {
         request: RequestId,
         /// The response.
         reply: Reply,
+    },
+}
+
+/// What the endpoint tells its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Something happened on a leg.
+    Leg(LegEvent),
+    /// The final response to a [`Command::Send`], or why there is none.
+    Reply {
+        /// The request.
+        id: OwnRequestId,
+        /// What came of it.
+        result: Result<Box<Response>, Rejection>,
     },
 }
 
@@ -135,9 +211,9 @@ pub enum Event {
         /// The INVITE.
         request: Box<Request>,
         /// Where it came from.
-        source: SocketAddr,
-        /// Our address that it came to.
-        local: SocketAddr,
+        flow: Flow,
+        /// The leg it is to replace (RFC 3891): of the same trunk, and alive.
+        replaces: Option<LegId>,
     },
     /// A CANCEL came and its 200 has gone out; the INVITE still wants its answer (487).
     Cancelled {
@@ -162,6 +238,15 @@ pub enum Event {
         /// The Reason header field.
         reason: Option<String>,
     },
+    /// The final response to a [`Command::Request`], or why there is none.
+    Response {
+        /// The request.
+        id: OwnRequestId,
+        /// What came of it.
+        result: Result<Box<Response>, Rejection>,
+    },
+    /// The session is dead. The user should send BYE.
+    Lost(Lost),
     /// A request within the dialog (re-INVITE, UPDATE, INFO, REFER, ...) that waits for [`Command::Answer`].
     Request {
         /// Names it in the answer.
@@ -173,21 +258,32 @@ pub enum Event {
     Ended,
 }
 
-/// Why an outgoing INVITE failed.
+/// Why a session is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Its timer ran out without a refresh (RFC 4028 10).
+    Expired,
+    /// The peer knows nothing of it: 481 or 408 to a request of ours, or no answer at all (RFC 3261 12.2.1.2).
+    Gone,
+}
+
+/// Why a request of ours failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// A final response other than 2xx; its ACK has gone out.
     Response(Box<Response>),
-    /// No final response: Timer B, or 64*T1 after a CANCEL.
+    /// No final response: Timer B or F, or 64*T1 after a CANCEL.
     Timeout,
-    /// The INVITE could not be sent, or there is no room for another leg.
+    /// No response at all within [`OutgoingInvite::answer_within`].
+    Silence,
+    /// It could not be sent, or there is no room for another leg.
     Transport,
 }
 
 /// What drives the endpoint.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A datagram came.
+    /// A message came: a datagram, or one message of a stream.
     Datagram {
         /// The path it came by.
         flow: Flow,
@@ -208,7 +304,7 @@ pub enum Input<'a> {
 /// What the endpoint wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Send a datagram.
+    /// Send a message.
     Send {
         /// The path to send it by.
         flow: Flow,
@@ -218,20 +314,38 @@ pub enum Output {
         origin: Origin,
     },
     /// Tell the user.
-    Event(LegEvent),
+    Notice(Notice),
 }
 
 /// Which transaction sent a datagram, if one did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(pub(crate) Option<TransactionId>);
 
+/// One of our listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Its transport.
+    pub transport: Transport,
+    /// The address of its socket.
+    pub local: SocketAddr,
+    /// The address that peers reach it at: in Via and Contact.
+    pub advertised: SocketAddr,
+}
+
+impl Listener {
+    /// A listener that is reached under the address of its socket.
+    pub fn new(transport: Transport, local: SocketAddr) -> Self {
+        Self { transport, local, advertised: local }
+    }
+}
+
 /// What the endpoint must know of its surroundings.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
-    /// The address of our socket.
-    pub local: SocketAddr,
-    /// The address that peers reach us at: in Via and Contact.
-    pub advertised: SocketAddr,
+    /// The listeners; [`crate::ListenerId`] counts them.
+    pub listeners: Vec<Listener>,
+    /// The trunks; [`TrunkId`] counts them. Of one that is not listed the default holds.
+    pub trunks: Vec<TrunkProfile>,
     /// For the User-Agent and Server header fields.
     pub user_agent: String,
     /// The key of all branches and tags.

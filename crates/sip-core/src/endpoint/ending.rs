@@ -9,7 +9,7 @@ use super::response::push_user_headers;
 use super::{Endpoint, Event, LegId, Reply};
 use crate::dialog::Dialog;
 use crate::dialog::id::DialogId;
-use crate::message::{Method, Request, Via};
+use crate::message::{Method, Request};
 use crate::transaction::TransactionId;
 use crate::transaction::client_non_invite::ClientNonInvite;
 use crate::transaction::key::ClientKey;
@@ -53,7 +53,7 @@ impl Endpoint {
     ) {
         let branch = self.ids.branch();
         let (mut bye, flow) = dialog.request(Method::Bye);
-        let via = Via::udp(self.config.advertised, &branch);
+        let via = self.via(flow, &branch);
         bye.headers.push_first("Via", via.to_string());
         bye.headers.push("User-Agent", self.config.user_agent.clone());
         push_user_headers(&mut bye.headers, headers);

@@ -113,7 +113,10 @@ impl Endpoint {
         if let (Some(session), Some(contact)) = (session, update.headers.contact()) {
             session.dialog.refresh_target(contact.uri);
         }
-        let contact = contact_value(&self.contact);
+        let Some(flow) = self.servers.get(transaction).map(|server| server.base.flow) else {
+            return;
+        };
+        let contact = contact_value(&self.contact(flow));
         self.conclude(now, transaction, (200, vec![("Contact", contact)]));
     }
 

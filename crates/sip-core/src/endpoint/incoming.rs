@@ -124,7 +124,7 @@ impl Endpoint {
         let session = Box::new(Session::new(dialog));
         self.legs.insert(leg, Leg::Incoming { invite, session });
         count(&self.counters.incoming_calls);
-        let event = Event::Invite { request: Box::new(request), source: flow.peer, local: self.config.local };
+        let event = Event::Invite { request: Box::new(request), flow, replaces: None };
         self.event(leg, event);
     }
 }

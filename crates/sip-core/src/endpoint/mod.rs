@@ -19,20 +19,22 @@ mod uac;
 mod uas;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::dialog::id::DialogId;
-use crate::message::Uri;
+use crate::message::{Uri, Via};
+use crate::profile::TrunkProfile;
 use crate::transaction::TransactionId;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
-use crate::transport::Flow;
+use crate::transport::{Flow, Transport, TrunkId};
 use alarms::{Alarms, Owner};
 pub use api::{
-    Body, Command, EndpointConfig, Event, Input, LegEvent, LegId, Origin, OutgoingInvite, Output, Rejection,
-    Reply, RequestId,
+    Body, Command, EndpointConfig, Event, Input, LegEvent, LegId, Listener, Lost, Notice, Origin,
+    OutgoingInvite, OutgoingRequest, Output, OwnRequestId, Rejection, Reply, RequestId,
 };
 use client::ClientTransaction;
 pub use counters::SipCounters;
@@ -54,7 +56,8 @@ pub const MAX_SERVER_TRANSACTIONS_IN_DIALOG: usize = 60_000;
 #[derive(Debug)]
 pub struct Endpoint {
     config: EndpointConfig,
-    contact: Uri,
+    /// Of a trunk that is not configured.
+    default_profile: TrunkProfile,
     counters: Arc<Counters>,
     ids: Ids,
     next_transaction: u64,
@@ -76,7 +79,7 @@ impl Endpoint {
 
     pub(crate) fn with_counters(config: EndpointConfig, counters: Arc<Counters>) -> Self {
         Self {
-            contact: Uri::sip(None, config.advertised),
+            default_profile: TrunkProfile::default(),
             ids: Ids::new(&config.seed),
             config,
             counters,
@@ -131,6 +134,10 @@ impl Endpoint {
             Command::Cancel { leg, headers } => self.cancel(now, leg, headers),
             Command::Bye { leg, headers } => self.bye(now, leg, headers),
             Command::Answer { leg, request, reply } => self.answer(now, leg, request, reply),
+            Command::Acknowledge { .. }
+            | Command::Request { .. }
+            | Command::Send(_)
+            | Command::Ready { .. } => {}
         }
     }
 
@@ -140,7 +147,36 @@ impl Endpoint {
     }
 
     fn event(&mut self, leg: LegId, event: Event) {
-        self.outputs.push_back(Output::Event(LegEvent { leg, event }));
+        self.outputs.push_back(Output::Notice(Notice::Leg(LegEvent { leg, event })));
+    }
+
+    /// The manners of a trunk.
+    pub(super) fn profile(&self, trunk: TrunkId) -> &TrunkProfile {
+        self.config.trunks.get(usize::from(trunk.0)).unwrap_or(&self.default_profile)
+    }
+
+    /// The address that we are reached at by a flow's peer.
+    fn advertised(&self, flow: Flow) -> SocketAddr {
+        let listener = self.config.listeners.get(usize::from(flow.listener.0));
+        let listener = listener.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |listener| listener.advertised);
+        match self.profile(flow.trunk).advertised {
+            Some(ip) => SocketAddr::new(ip, listener.port()),
+            None => listener,
+        }
+    }
+
+    /// Our Via for a request on this flow.
+    pub(super) fn via(&self, flow: Flow, branch: &str) -> Via {
+        Via::ours(flow.transport, self.advertised(flow), branch)
+    }
+
+    /// Our Contact towards the peer of this flow.
+    pub(super) fn contact(&self, flow: Flow) -> Uri {
+        let mut contact = Uri::sip(None, self.advertised(flow));
+        if flow.transport != Transport::Udp {
+            contact.params.set("transport", Some(flow.transport.name()));
+        }
+        contact
     }
 
     fn new_transaction(&mut self) -> TransactionId {

@@ -9,12 +9,11 @@ use super::leg::{Cancel, Leg, Outgoing, UserHeaders};
 use super::response::{ALLOW, push_user_headers};
 use super::{Endpoint, Event, LegId, MAX_LEGS, OutgoingInvite, Rejection, count};
 use crate::message::headers::contact_value;
-use crate::message::{Headers, Method, Request, Via};
+use crate::message::{Headers, Method, Request};
 use crate::transaction::TransactionId;
 use crate::transaction::client_invite::ClientInvite;
 use crate::transaction::client_non_invite::ClientNonInvite;
 use crate::transaction::key::ClientKey;
-use crate::transport::Flow;
 
 impl Endpoint {
     pub(super) fn invite(&mut self, now: Instant, leg: LegId, invite: OutgoingInvite) {
@@ -27,7 +26,7 @@ impl Endpoint {
             return self.event(leg, Event::Ended);
         }
         count(&self.counters.outgoing_calls);
-        let flow = Flow::udp(invite.destination);
+        let flow = invite.flow;
         let branch = self.ids.branch();
         let request = self.invite_request(invite, &branch);
         let work = Work::Invite {
@@ -45,13 +44,13 @@ impl Endpoint {
         let mut to = invite.to;
         to.params.remove("tag");
         let mut headers = Headers::new();
-        headers.push("Via", Via::udp(self.config.advertised, branch).to_string());
+        headers.push("Via", self.via(invite.flow, branch).to_string());
         headers.push("Max-Forwards", invite.max_forwards.to_string());
         headers.push("From", invite.from.with_tag(&self.ids.tag()).to_string());
         headers.push("To", to.to_string());
         headers.push("Call-ID", invite.call_id);
         headers.push("CSeq", "1 INVITE");
-        headers.push("Contact", contact_value(&self.contact));
+        headers.push("Contact", contact_value(&self.contact(invite.flow)));
         headers.push("Allow", ALLOW);
         headers.push("User-Agent", self.config.user_agent.clone());
         let mut body = Bytes::new();

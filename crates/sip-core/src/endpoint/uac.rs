@@ -6,7 +6,7 @@ use super::client::{SentAck, Work};
 use super::leg::{Cancel, Leg, Outgoing, Session, UserHeaders};
 use super::{Endpoint, Event, LegId, Rejection};
 use crate::dialog::Dialog;
-use crate::message::{Response, Via};
+use crate::message::Response;
 use crate::transaction::TransactionId;
 
 /// The most early dialogs, and the most answers, of one INVITE; what comes beyond gets no state.
@@ -137,10 +137,11 @@ impl Endpoint {
 
     /// Sends the ACK of a 2xx, the same one again if it is a retransmission. Was it the first 2xx of its fork?
     fn acknowledge(&mut self, id: TransactionId, dialog: &Dialog) -> bool {
-        let Some(client) = self.clients.get_mut(id) else {
+        let branch = self.ids.branch();
+        let Some(client) = self.clients.get(id) else {
             return false;
         };
-        let Work::Invite { machine, acks, .. } = &mut client.work else {
+        let Work::Invite { machine, acks, .. } = &client.work else {
             return false;
         };
         if let Some(sent) = acks.iter().find(|sent| sent.tag == dialog.id.remote_tag) {
@@ -151,14 +152,15 @@ impl Endpoint {
         if acks.len() >= MAX_FORKS {
             return false;
         }
-        let branch = self.ids.branch();
-        let via = Via::udp(self.config.advertised, &branch);
         let cseq = machine.request().headers.cseq().map_or(0, |cseq| cseq.number);
         let (mut ack, flow) = dialog.ack(cseq);
-        ack.headers.push_first("Via", via.to_string());
+        ack.headers.push_first("Via", self.via(flow, &branch).to_string());
         ack.headers.push("User-Agent", self.config.user_agent.clone());
         let bytes = ack.to_bytes();
-        acks.push(SentAck { tag: dialog.id.remote_tag.clone(), flow, bytes: bytes.clone() });
+        let sent = SentAck { tag: dialog.id.remote_tag.clone(), flow, bytes: bytes.clone() };
+        if let Some(Work::Invite { acks, .. }) = self.clients.get_mut(id).map(|client| &mut client.work) {
+            acks.push(sent);
+        }
         self.send(flow, bytes, None);
         true
     }

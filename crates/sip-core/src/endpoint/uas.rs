@@ -98,7 +98,8 @@ impl Endpoint {
         }
         let status = reply.status;
         let server = self.servers.get(transaction)?;
-        let mut response = server.base.reply(reply, &self.contact);
+        let contact = self.contact(server.base.flow);
+        let mut response = server.base.reply(reply, &contact);
         if response.headers.get("Server").is_none() {
             response.headers.push("Server", self.config.user_agent.clone());
         }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use super::{params::Params, text};
+use crate::transport::Transport;
 
 /// What the branch of every RFC 3261 client starts with.
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -28,8 +29,8 @@ pub struct Via {
 pub struct ViaError;
 
 impl Via {
-    /// Our own Via over UDP; it asks for `rport` (RFC 3581).
-    pub(crate) fn udp(sent_by: SocketAddr, branch: &str) -> Self {
+    /// Our own Via; it asks for `rport` (RFC 3581).
+    pub(crate) fn ours(transport: Transport, sent_by: SocketAddr, branch: &str) -> Self {
         let host = match sent_by.ip() {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
@@ -37,7 +38,7 @@ impl Via {
         let mut params = Params::default();
         params.set("branch", Some(branch));
         params.set("rport", None);
-        Self { transport: "UDP".to_owned(), host, port: Some(sent_by.port()), params }
+        Self { transport: transport.via().to_owned(), host, port: Some(sent_by.port()), params }
     }
 
     /// The branch, if there is one.

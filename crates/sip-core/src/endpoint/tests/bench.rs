@@ -18,6 +18,7 @@ pub(super) struct Bench {
     pub(super) now: Instant,
     pub(super) sent: Vec<Sent>,
     pub(super) events: Vec<LegEvent>,
+    pub(super) replies: Vec<(OwnRequestId, Result<Box<Response>, Rejection>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,17 +54,33 @@ impl Bench {
         Self::at(LOCAL, 7)
     }
 
+    /// With a peer of these manners.
+    pub(super) fn with(profile: TrunkProfile) -> Self {
+        Self::with_profile(LOCAL, 7, profile)
+    }
+
     pub(super) fn at(local: &str, seed: u8) -> Self {
-        let local = local.parse().unwrap();
+        Self::with_profile(local, seed, TrunkProfile::default())
+    }
+
+    pub(super) fn with_profile(local: &str, seed: u8, profile: TrunkProfile) -> Self {
+        let local = Listener::new(Transport::Udp, local.parse().unwrap());
         let config = EndpointConfig {
-            local,
-            advertised: local,
+            listeners: vec![local],
+            trunks: vec![profile],
             user_agent: "test".to_owned(),
             seed: [seed; 32],
             timers: Timers::default(),
         };
         let start = start();
-        Self { endpoint: Endpoint::new(config), start, now: start, sent: Vec::new(), events: Vec::new() }
+        Self {
+            endpoint: Endpoint::new(config),
+            start,
+            now: start,
+            sent: Vec::new(),
+            events: Vec::new(),
+            replies: Vec::new(),
+        }
     }
 
     /// Follows another clock.
@@ -81,7 +98,8 @@ impl Bench {
                     let at = u64::try_from((self.now - self.start).as_millis()).unwrap();
                     self.sent.push(Sent { at, to: flow.peer.to_string(), bytes, origin });
                 }
-                Output::Event(event) => self.events.push(event),
+                Output::Notice(Notice::Leg(event)) => self.events.push(event),
+                Output::Notice(Notice::Reply { id, result }) => self.replies.push((id, result)),
             }
         }
     }
@@ -157,12 +175,15 @@ impl Bench {
 pub(super) fn name(event: &Event) -> &'static str {
     match event {
         Event::Invite { .. } => "invite",
+        Event::Response { .. } => "response",
+        Event::Lost(_) => "lost",
         Event::Cancelled { .. } => "cancelled",
         Event::Acked { .. } => "acked",
         Event::AckTimeout => "ack timeout",
         Event::Provisional(_) => "provisional",
         Event::Answered(_) => "answered",
         Event::Rejected(Rejection::Response(_)) => "rejected",
+        Event::Rejected(Rejection::Silence) => "silence",
         Event::Rejected(Rejection::Timeout) => "timeout",
         Event::Rejected(Rejection::Transport) => "transport",
         Event::Bye { .. } => "bye",

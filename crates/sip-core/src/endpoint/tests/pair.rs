@@ -25,7 +25,7 @@ impl Pair {
     fn call(loss: Loss) -> Self {
         let mut pair = Self::new();
         let mut invite = super::uac::outgoing();
-        invite.destination = LOCAL.parse().unwrap();
+        invite.flow = Flow::udp(LOCAL.parse().unwrap());
         pair.a.command(Command::Invite { leg: LEG, invite });
         pair.run(2000, loss);
         pair

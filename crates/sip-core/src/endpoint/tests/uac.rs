@@ -9,7 +9,8 @@ const LEG: LegId = LegId(2);
 pub(super) fn outgoing() -> Box<OutgoingInvite> {
     let name_addr = |text: &str| text.parse::<NameAddr>().unwrap();
     Box::new(OutgoingInvite {
-        destination: PEER.parse().unwrap(),
+        flow: Flow::udp(PEER.parse().unwrap()),
+        answer_within: None,
         request_uri: "sip:200@192.0.2.1".parse().unwrap(),
         from: name_addr("\"Ann \\\"A\\\"\" <sip:+49171@192.0.2.2>"),
         to: name_addr("<sip:200@192.0.2.1>;tag=not-ours-to-say"),

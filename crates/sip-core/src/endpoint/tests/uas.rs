@@ -13,11 +13,12 @@ fn a_new_call_gets_100_at_once_and_is_handed_up() {
     assert_eq!(trying.headers.to().unwrap().tag(), None);
     let via = trying.headers.get("Via").unwrap();
     assert!(via.contains("rport=1024") && via.contains("received=192.0.2.1"), "{via}");
-    let LegEvent { leg: LegId(1), event: Event::Invite { request, source, local } } = &bench.events[0] else {
+    let LegEvent { leg: LegId(1), event: Event::Invite { request, flow, replaces: None } } = &bench.events[0]
+    else {
         panic!("{:?}", bench.events);
     };
     assert_eq!(request.uri.user.as_deref(), Some("+4930123"));
-    assert_eq!((source.to_string().as_str(), local.to_string().as_str()), ("192.0.2.1:1024", LOCAL));
+    assert_eq!(flow.to_string(), "udp 192.0.2.1:1024");
 }
 
 #[test]
