@@ -52,6 +52,17 @@ pub const MAX_SERVER_TRANSACTIONS: usize = 40_000;
 /// The same for requests within a dialog, which may use what is kept free for them: calls must be able to end.
 pub const MAX_SERVER_TRANSACTIONS_IN_DIALOG: usize = 60_000;
 
+/// What an endpoint remembers at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Calls.
+    pub legs: usize,
+    /// Dialogs, the early ones too.
+    pub dialogs: usize,
+    /// Transactions of both roles.
+    pub transactions: usize,
+}
+
 /// The SIP endpoint.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -120,6 +131,15 @@ impl Endpoint {
     /// When [`Input::Timeout`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.alarms.next()
+    }
+
+    /// What is remembered now. All of it ends by itself once the legs have ended.
+    pub fn load(&self) -> Load {
+        Load {
+            legs: self.legs.len(),
+            dialogs: self.dialogs.len(),
+            transactions: self.servers.len() + self.clients.len(),
+        }
     }
 
     /// What has been counted.

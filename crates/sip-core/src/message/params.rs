@@ -51,14 +51,20 @@ fn parse_one(text: &str) -> Option<(String, Option<String>)> {
         Some((name, value)) => (name.trim(), Some(value.trim())),
         None => (text.trim(), None),
     };
-    if name.is_empty() || name.contains(['"', '<', '>', ',']) {
+    // What could not be written again as it was read is no parameter; only quotes hold anything (RFC 3261 25.1).
+    let unreadable = |c: char| c.is_ascii_control() || c == ' ';
+    if name.is_empty() || name.contains(['"', '<', '>', ',']) || name.contains(unreadable) {
         return None;
     }
-    if let Some(quoted) = value.filter(|value| value.starts_with('"')) {
-        let (_, rest) = text::take_quoted(quoted)?;
-        if !rest.trim().is_empty() {
-            return None;
+    match value {
+        Some(quoted) if quoted.starts_with('"') => {
+            let (_, rest) = text::take_quoted(quoted)?;
+            if !rest.trim().is_empty() {
+                return None;
+            }
         }
+        Some(token) if token.contains(|c: char| c.is_ascii_control()) => return None,
+        Some(_) | None => {}
     }
     Some((name.to_owned(), value.map(str::to_owned)))
 }
