@@ -48,9 +48,9 @@ use table::Table;
 /// The most legs at a time; further INVITEs get 503, those of the user [`Rejection::Transport`].
 pub const MAX_LEGS: usize = 20_000;
 /// The most server transactions at a time; further requests outside of a dialog get 503.
-pub const MAX_SERVER_TRANSACTIONS: usize = 40_000;
+pub const MAX_SERVER_TRANSACTIONS: usize = 200_000;
 /// The same for requests within a dialog, which may use what is kept free for them: calls must be able to end.
-pub const MAX_SERVER_TRANSACTIONS_IN_DIALOG: usize = 60_000;
+pub const MAX_SERVER_TRANSACTIONS_IN_DIALOG: usize = 300_000;
 
 /// What an endpoint remembers at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
