@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod auth;
 pub mod driver;
 pub mod endpoint;
 pub mod message;
