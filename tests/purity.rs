@@ -13,6 +13,7 @@ const PURE: &[&str] = &[
     "sip-core/src/lib.rs",
     "sip-core/src/message",
     "sip-core/src/profile.rs",
+    "sip-core/src/registration",
     "sip-core/src/transaction",
     "sip-core/src/dialog",
     "sip-core/src/endpoint",
