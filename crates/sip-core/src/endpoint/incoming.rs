@@ -57,15 +57,24 @@ impl Endpoint {
             (Method::Cancel, None) => self.cancelled(now, flow, key, &request),
             (_, None) => match DialogId::of_request(&request) {
                 Some(dialog) => self.in_dialog(now, flow, key, &dialog, request),
-                None => self.out_of_dialog(flow, key, request),
+                None => self.out_of_dialog(now, flow, key, request),
             },
         }
     }
 
     /// No refusal here needs a transaction: the same request gets the same answer again (RFC 3261 8.2.7).
-    fn out_of_dialog(&mut self, flow: Flow, key: ServerKey, request: Request) {
+    fn out_of_dialog(&mut self, now: Instant, flow: Flow, key: ServerKey, request: Request) {
+        // An INVITE that comes by a second way carries an answer that the first one has used up: 482, not 401.
+        let refused = if request.method == Method::Invite { self.refuse_invite(&request) } else { None };
+        let sender = match refused.map_or_else(|| self.identify(now, flow, &request), Err) {
+            Ok(sender) => sender,
+            Err(refusal) => return self.refuse(flow, &request, refusal),
+        };
         let refusal = match &request.method {
-            Method::Invite => self.refuse_invite(&request),
+            Method::Invite => None,
+            Method::Register if self.has_registrar(flow.trunk) => {
+                return self.register(now, flow, key, &request, sender.as_deref());
+            }
             Method::Options => {
                 refuse_uri(&request).or_else(|| refuse_extension(&request)).or(Some(options()))
             }
