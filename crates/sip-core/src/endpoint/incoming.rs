@@ -8,6 +8,7 @@ use crate::dialog::Dialog;
 use crate::dialog::id::DialogId;
 use crate::endpoint::leg::{Leg, Session};
 use crate::message::{Message, Method, ParseError, Request, Response, Scheme, parse};
+use crate::transaction::TransactionId;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transport::Flow;
 
@@ -18,7 +19,7 @@ impl Endpoint {
     pub(super) fn datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         match parse::datagram(bytes) {
             Ok(Message::Request(request)) => self.request(now, flow, request),
-            Ok(Message::Response(response)) => self.response(now, response),
+            Ok(Message::Response(response)) => self.response(now, flow, response),
             Err(ParseError::KeepAlive) => count(&self.counters.keep_alives),
             Err(ParseError::BadRequest(bad)) => {
                 tracing::debug!(%flow, reason = bad.reason, "bad request");
@@ -32,13 +33,16 @@ impl Endpoint {
         }
     }
 
-    fn response(&mut self, now: Instant, response: Response) {
+    fn response(&mut self, now: Instant, flow: Flow, response: Response) {
         // Several Vias mean that the response is for somebody behind us: no proxy, no forwarding (RFC 3261 8.1.3.3).
         let transaction = match response.headers.list("Via").count() {
             1 => ClientKey::of(&response.headers).and_then(|key| self.clients.find(&key)),
             _ => None,
         };
-        match transaction {
+        // Whoever answers on another trunk is not who was asked: a challenge of theirs would get the credentials of this one.
+        let asked =
+            |id: &TransactionId| self.clients.get(*id).is_some_and(|client| client.flow.trunk == flow.trunk);
+        match transaction.filter(asked) {
             Some(id) => self.client_response(now, id, response),
             None => count(&self.counters.stray_responses),
         }

@@ -1,6 +1,9 @@
 //! Digest authentication: of what comes in, and of what goes out.
 
+use proptest::prelude::*;
+
 use super::bench::*;
+use super::robust::{mutate, mutation};
 use super::uac::{outgoing, reply};
 use crate::auth::{Account, Answered, Answerer, Authorization, Credentials, Realm, Secret, authorization};
 use crate::endpoint::*;
@@ -359,13 +362,60 @@ fn a_callee_that_answers_bye_with_407_learns_nothing() {
 }
 
 #[test]
-fn one_trunk_does_not_answer_with_the_credentials_of_another() {
+fn one_trunk_neither_answers_for_another_nor_with_its_credentials() {
     let mut bench = Bench::with(with_account(None));
     let mut invite = outgoing();
     invite.flow.trunk = TrunkId(1);
+    let flow = invite.flow;
     bench.command(Command::Invite { leg: LEG, invite });
     let invite = bench.last().request();
     bench.take_sent();
-    bench.receive(&reply(&invite, 401, "t0", CHALLENGE));
-    assert_eq!(bench.take_sent(), ["ACK"]);
+    let challenge = wire(&reply(&invite, 401, "t0", CHALLENGE));
+    bench.receive_from(PEER, &challenge);
+    assert_eq!((bench.take_sent(), bench.endpoint.counters().stray_responses), (vec![], 1));
+    bench.input(Input::Datagram { flow, bytes: &challenge });
+    assert_eq!(bench.take_sent(), ["ACK"], "that trunk has no credentials");
+    assert_eq!(bench.take_events(), ["rejected", "ended"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a peer answers to whichever of our requests, and whenever the user hangs up: the leg ends once.
+    #[test]
+    fn a_call_that_is_challenged_at_any_moment_ends_once(
+        steps in prop::collection::vec((0..4usize, 0..9usize, any::<usize>(), 0..3000u64), 1..25)
+    ) {
+        let mut bench = Bench::with(with_account(None));
+        bench.command(Command::Invite { leg: LEG, invite: outgoing() });
+        for (kind, which, at, pause) in steps {
+            let ours: Vec<_> = bench.sent.iter().filter(|sent| sent.name() != "ACK" && !sent.name().starts_with(|c: char| c.is_ascii_digit())).collect();
+            let asked = ours[at % ours.len()].request();
+            let status = [100, 180, 200, 401, 401, 407, 407, 487, 503][which];
+            let nonce = format!("\"n{at}\", stale={}", at % 2 == 0);
+            let more = if status == 407 { PROXY.replace("\"p1\"", &nonce) } else { CHALLENGE.replace("\"n1\"", &nonce) };
+            match kind {
+                0 if which == 0 => bench.cancel(LEG),
+                0 if which == 1 => bench.bye(LEG),
+                _ => bench.receive(&reply(&asked, status, "t1", &more)),
+            }
+            bench.advance(pause);
+        }
+        bench.bye(LEG);
+        bench.assert_forgotten();
+        prop_assert_eq!(bench.take_events().iter().filter(|name| **name == "ended").count(), 1);
+    }
+
+    #[test]
+    fn broken_answers_never_panic(mutations in prop::collection::vec(mutation(), 0..8)) {
+        let mut bench = Bench::with(demanding());
+        let asked = request("INVITE", "i1", "");
+        bench.receive(&asked);
+        let answer = wire(&right(&asked, &bench.last().response()));
+        bench.receive_from(PEER, &mutate(answer, &mutations));
+        for leg in (0..10).map(LegId) {
+            bench.respond(leg, 500);
+        }
+        bench.assert_forgotten();
+    }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::auth::{answered_as, demanding};
 use super::bench::*;
+use super::robust::{mutate, mutation};
 use crate::endpoint::*;
 use crate::profile::Registrar;
 use crate::testing::wire;
@@ -138,4 +141,23 @@ fn each_trunk_has_its_own_bindings() {
     assert_eq!(bench.take_sent(), ["405 REGISTER"], "that one is not configured");
     bench.receive(&register("r2", 1, "Contact: <sip:100@10.0.0.1>"));
     assert_eq!(bench.take_sent(), ["200 REGISTER"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn broken_registers_never_panic_and_never_exceed_the_limit(
+        all in prop::collection::vec(prop::collection::vec(mutation(), 0..6), 1..6),
+    ) {
+        let mut bench = Bench::with(registrar());
+        for (cseq, mutations) in (1..).zip(&all) {
+            let contact = "Contact: \"A, B\" <sip:100@10.0.0.1;ob>;+sip.instance=\"<urn:uuid:1>\";reg-id=1;q=0.5;expires=60, <sip:b@h>";
+            bench.receive_from(PEER, &mutate(wire(&register(&format!("r{cseq}"), cseq, contact)), mutations));
+        }
+        prop_assert!(bench.bindings.iter().all(|bindings| bindings.len() <= 2));
+        bench.advance(600_000);
+        prop_assert!(bench.bindings.last().is_none_or(Vec::is_empty), "all have expired");
+        bench.assert_forgotten();
+    }
 }
