@@ -9,7 +9,7 @@ use super::leg::{Cancel, Leg};
 use super::{Endpoint, LegId, count};
 use crate::auth::{Answered, Verdict, is_challenged};
 use crate::dialog::id::DialogId;
-use crate::message::{Headers, Message, Request, Response, parse};
+use crate::message::{Headers, Message, Method, Request, Response, parse};
 use crate::transaction::TransactionId;
 use crate::transaction::client_invite::ClientInvite;
 use crate::transaction::client_non_invite::ClientNonInvite;
@@ -17,6 +17,8 @@ use crate::transaction::key::ClientKey;
 use crate::transaction::timer::Timers;
 use crate::transport::Flow;
 
+/// No leg has this number.
+const NO_LEG: LegId = LegId(0);
 /// The header fields that answers to challenges are in.
 const CREDENTIALS: [&str; 2] = ["Authorization", "Proxy-Authorization"];
 
@@ -56,11 +58,13 @@ impl Endpoint {
         let Some((mut request, flow)) = self.answered_request(id, response) else {
             return false;
         };
+        let Some(number) = self.next_cseq(&request) else {
+            return false;
+        };
         let branch = self.ids.branch();
         request.headers.set_top_via(&self.via(flow, &branch));
-        let number = self.next_cseq(&request);
         request.headers.set("CSeq", format!("{number} {}", request.method));
-        if let Some(leg) = self.clients.get(id).and_then(|client| client.work.invited()) {
+        if let Some(leg) = self.invited(id) {
             self.forget_all_early(now, leg);
         }
         self.send_again(now, id, request, branch);
@@ -71,7 +75,7 @@ impl Endpoint {
     fn answered_request(&mut self, id: TransactionId, response: &Response) -> Option<(Request, Flow)> {
         let cnonce = self.ids.tag();
         let client = self.clients.get_mut(id)?;
-        let mut request = client.work.request()?;
+        let mut request = client.work.machine()?.request()?;
         let trunk = self.trunks.get_mut(usize::from(client.flow.trunk.0))?;
         let answer = trunk.answerer.answer(response, &mut request, &mut client.answered, &cnonce);
         if let Err(refused) = answer {
@@ -81,9 +85,17 @@ impl Endpoint {
         Some((request, client.flow))
     }
 
+    /// The leg that this INVITE is to begin.
+    fn invited(&self, id: TransactionId) -> Option<LegId> {
+        match self.clients.get(id).map(|client| &client.work) {
+            Some(Work::Invite { leg, .. }) => Some(*leg),
+            _ => None,
+        }
+    }
+
     /// Is the outcome of this request still of interest? Not that of an INVITE whose CANCEL waits or is on its way.
     fn is_wanted(&self, id: TransactionId) -> bool {
-        let Some(leg) = self.clients.get(id).and_then(|client| client.work.invited()) else {
+        let Some(leg) = self.invited(id) else {
             return true;
         };
         match self.legs.get(&leg) {
@@ -94,15 +106,17 @@ impl Endpoint {
         }
     }
 
-    /// The number of a request that is sent again. Its dialog may have counted on meanwhile.
-    fn next_cseq(&mut self, request: &Request) -> u32 {
-        let last = request.headers.cseq().map_or(0, |cseq| cseq.number);
-        let dialog = DialogId::of_own(request);
-        let leg = dialog.as_ref().and_then(|dialog| self.dialogs.get(dialog));
-        let leg = leg.and_then(|leg| self.legs.get_mut(leg));
-        match leg.zip(dialog).and_then(|(leg, dialog)| leg.session(&dialog)) {
-            Some(session) => session.dialog.next_cseq(),
-            None => last.wrapping_add(1),
+    /// The number of a request that is sent again. Its dialog may have counted on meanwhile; where it has ended, only a
+    /// BYE still goes out.
+    fn next_cseq(&mut self, request: &Request) -> Option<u32> {
+        let next = request.headers.cseq()?.number.wrapping_add(1);
+        let Some(dialog) = DialogId::of_own(request) else {
+            return Some(next);
+        };
+        let leg = self.dialogs.get(&dialog).and_then(|leg| self.legs.get_mut(leg));
+        match leg.and_then(|leg| leg.session(&dialog)) {
+            Some(session) => Some(session.dialog.next_cseq()),
+            None => (request.method == Method::Bye).then_some(next),
         }
     }
 
@@ -117,18 +131,19 @@ impl Endpoint {
         }
     }
 
-    /// Puts a new transaction in the place of the challenged one. An old INVITE lingers to acknowledge its 401 again.
+    /// Puts a new transaction in the place of the challenged one. An old INVITE lingers to acknowledge its 401 again: it
+    /// has its final response, so nothing of it concerns a leg any more.
     fn send_again(&mut self, now: Instant, id: TransactionId, request: Request, branch: String) {
         let key = ClientKey { branch, method: request.method.clone() };
         let timers = self.config.timers;
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        let (flow, old) = (client.flow, client.work.restart(now, request, timers));
-        let Some(old_key) = self.clients.rekey(id, key) else {
-            return;
-        };
-        if let Some(work) = old {
+        let flow = client.flow;
+        let lingers = client.work.machine().and_then(|machine| machine.restart(now, request, timers));
+        let old_key = self.clients.rekey(id, key);
+        if let Some((machine, old_key)) = lingers.zip(old_key) {
+            let work = Work::Invite { machine: Box::new(machine), leg: NO_LEG, acks: Vec::new() };
             let lingering = self.new_transaction();
             let answered = Answered::default();
             self.clients.insert(lingering, old_key, ClientTransaction { flow, work, answered });
@@ -137,36 +152,40 @@ impl Endpoint {
     }
 }
 
-impl Work {
-    /// The leg that this INVITE began.
-    fn invited(&self) -> Option<LegId> {
-        match self {
-            Self::Invite { leg, .. } => Some(*leg),
-            Self::Bye { .. } | Self::Cancel { .. } => None,
-        }
-    }
+/// The transaction of a request that may be challenged.
+enum Machine<'a> {
+    Invite(&'a mut ClientInvite),
+    NonInvite(&'a mut ClientNonInvite),
+}
 
-    /// The request, as far as it may be sent again: a CANCEL is never challenged (RFC 3261 22.1).
-    fn request(&self) -> Option<Request> {
+impl Work {
+    /// None for a CANCEL, which cannot be sent again (RFC 3261 22.1).
+    fn machine(&mut self) -> Option<Machine<'_>> {
         match self {
-            Self::Invite { machine, .. } => Some(machine.request().clone()),
-            Self::Bye { machine, .. } => match parse::datagram(machine.request()) {
-                Ok(Message::Request(request)) => Some(request),
-                _ => None,
-            },
+            Self::Invite { machine, .. } => Some(Machine::Invite(machine)),
+            Self::Bye { machine, .. } => Some(Machine::NonInvite(machine)),
             Self::Cancel { .. } => None,
         }
     }
+}
 
-    /// Begins anew with another request. Gives back what must linger of the old one.
-    fn restart(&mut self, now: Instant, request: Request, timers: Timers) -> Option<Self> {
+impl Machine<'_> {
+    /// The request as it was sent.
+    fn request(&self) -> Option<Request> {
         match self {
-            Self::Invite { machine, leg, .. } => {
-                let new = Box::new(ClientInvite::new(now, request, timers));
-                let old = mem::replace(machine, new);
-                Some(Self::Invite { machine: old, leg: *leg, acks: Vec::new() })
-            }
-            Self::Bye { machine, .. } | Self::Cancel { machine } => {
+            Self::Invite(machine) => Some(machine.request().clone()),
+            Self::NonInvite(machine) => match parse::datagram(machine.request()) {
+                Ok(Message::Request(request)) => Some(request),
+                _ => None,
+            },
+        }
+    }
+
+    /// Begins anew with another request. An INVITE that has its final response is given back: it must linger.
+    fn restart(self, now: Instant, request: Request, timers: Timers) -> Option<ClientInvite> {
+        match self {
+            Self::Invite(machine) => Some(mem::replace(machine, ClientInvite::new(now, request, timers))),
+            Self::NonInvite(machine) => {
                 *machine = ClientNonInvite::new(now, &request, timers);
                 None
             }
