@@ -9,9 +9,11 @@ use std::{fs, io};
 
 /// What takes time, randomness, addresses and bytes as arguments.
 const PURE: &[&str] = &[
+    "sip-core/src/auth",
     "sip-core/src/lib.rs",
     "sip-core/src/message",
     "sip-core/src/profile.rs",
+    "sip-core/src/registration",
     "sip-core/src/transaction",
     "sip-core/src/dialog",
     "sip-core/src/endpoint",

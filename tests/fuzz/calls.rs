@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use sip_core::auth::{Account, Credentials, Secret};
 use sip_core::message::parse;
 use sip_core::{
     Body, Command, Endpoint, EndpointConfig, Event, Flow, Input, LegEvent, LegId, Listener, Message, Method,
-    Notice, OutgoingInvite, OutgoingRequest, Output, OwnRequestId, Reliable, Reply, Request, RequestId,
-    SessionTimer, Timers, Transport, TrunkProfile, Uri,
+    Notice, OutgoingInvite, OutgoingRequest, Output, OwnRequestId, Registrar, Reliable, Reply, Request,
+    RequestId, SessionTimer, Timers, Transport, TrunkProfile, Uri,
 };
 
 const PEER: &str = "192.0.2.1:5060";
@@ -45,7 +46,7 @@ const MORE: [&str; 16] = [
     "Min-SE: 3600\r\n",
     "Replaces: call0;to-tag=peer;from-tag=peer\r\n",
     "Refer-To: <sip:300@192.0.2.1?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>\r\n",
-    "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n",
+    "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\nProxy-Authenticate: Digest realm=\"p\", nonce=\"n\", stale=true\r\n",
     "Record-Route: <sip:192.0.2.9;lr>\r\n",
     "Accept: text/plain\r\n",
     "Retry-After: 3\r\n",
@@ -94,6 +95,7 @@ struct World<'a> {
 /// One input is one history.
 pub(crate) fn calls(data: &[u8]) {
     let mut choices = Choices(data);
+    let credentials = Credentials { user: "us".to_owned(), password: Secret::new("password") };
     let profile = TrunkProfile {
         reliable: choices.of(&[Reliable::Off, Reliable::Supported, Reliable::Required]),
         session_timer: choices.of(&[
@@ -101,6 +103,8 @@ pub(crate) fn calls(data: &[u8]) {
             Some(SessionTimer { expires: Duration::from_secs(1800), min_se: Duration::from_secs(90) }),
         ]),
         transfer: choices.coin(),
+        outbound: Some(Account { credentials, realm: None }),
+        registrar: Some(Registrar::default()),
         ..TrunkProfile::default()
     };
     let local = LOCAL.parse().expect("an address");

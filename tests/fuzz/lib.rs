@@ -2,6 +2,7 @@
 //! (`./x fuzz`), and `cargo test` replays the corpus.
 
 mod calls;
+mod digest;
 mod message;
 mod sdp;
 
@@ -18,6 +19,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "datagram", body: message::datagram },
     Target { name: "uri", body: message::uri },
+    Target { name: "digest", body: digest::digest },
     Target { name: "sdp", body: sdp::sdp },
     Target { name: "calls", body: calls::calls },
 ];

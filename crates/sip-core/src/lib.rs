@@ -16,10 +16,12 @@
     )
 )]
 
+pub mod auth;
 pub mod driver;
 pub mod endpoint;
 pub mod message;
 pub mod profile;
+pub mod registration;
 
 mod dialog;
 #[cfg(test)]
@@ -35,6 +37,6 @@ pub use endpoint::{
 pub use message::{
     CSeq, Headers, Message, Method, NameAddr, Params, ParseError, Request, Response, Scheme, Uri, Via,
 };
-pub use profile::{Nat, Reliable, SessionTimer, TrunkProfile};
+pub use profile::{Nat, Registrar, Reliable, SessionTimer, TrunkProfile};
 pub use transaction::timer::Timers;
 pub use transport::{Flow, ListenerId, Transport, TrunkId};

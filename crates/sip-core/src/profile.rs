@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::auth::{Account, Realm};
+
 /// How a trunk is spoken to. The default is what every peer understands.
 #[derive(Debug, Clone, Default)]
 pub struct TrunkProfile {
@@ -20,6 +22,30 @@ pub struct TrunkProfile {
     pub session_timer: Option<SessionTimer>,
     /// Whether REFER within a dialog and INVITE with Replaces are taken.
     pub transfer: bool,
+    /// What is demanded of what comes in (digest); without it the source address is enough.
+    pub inbound: Option<Realm>,
+    /// What challenges to our requests are answered with; without it a challenge is a refusal.
+    pub outbound: Option<Account>,
+    /// Whether the peer registers with us, and within which limits; without it REGISTER gets 405.
+    pub registrar: Option<Registrar>,
+}
+
+/// The limits of what a peer may register (RFC 3261 10.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registrar {
+    /// The most contacts of the trunk; further ones get 403.
+    pub max_contacts: usize,
+    /// The shortest expiry; a shorter one gets 423.
+    pub min_expires: Duration,
+    /// The longest expiry; a longer one is cut to it.
+    pub max_expires: Duration,
+}
+
+impl Default for Registrar {
+    fn default() -> Self {
+        let (min_expires, max_expires) = (Duration::from_secs(60), Duration::from_secs(3600));
+        Self { max_contacts: 10, min_expires, max_expires }
+    }
 }
 
 /// Where requests within a dialog go whose next hop is the peer's own Contact.

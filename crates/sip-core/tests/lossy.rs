@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sip_core::auth::{Account, Credentials, Realm, Secret};
 use sip_core::{
     Body, Command, Endpoint, EndpointConfig, Event, Flow, Input, LegEvent, LegId, Listener, Load, Lost,
     Method, Notice, OutgoingInvite, Output, OwnRequestId, Reliable, Reply, SessionTimer, Timers, Transport,
@@ -96,12 +97,18 @@ fn body() -> Option<Body> {
     Some(Body { content_type: "application/sdp".into(), bytes: "v=0\r\n".into() })
 }
 
+fn credentials() -> Credentials {
+    Credentials { user: "peer".into(), password: Secret::new("password") }
+}
+
 fn endpoint(end: End, dice: &mut Dice) -> Endpoint {
     let reliable = [Reliable::Off, Reliable::Supported, Reliable::Required][dice.below(3) as usize];
     let timer = SessionTimer { expires: Duration::from_secs(90), min_se: Duration::from_secs(90) };
     let profile = TrunkProfile {
         reliable,
         session_timer: dice.percent(50).then_some(timer),
+        inbound: dice.percent(50).then(|| Realm::new("trunk", vec![credentials()])),
+        outbound: Some(Account { credentials: credentials(), realm: Some("trunk".into()) }),
         ..TrunkProfile::default()
     };
     Endpoint::new(EndpointConfig {

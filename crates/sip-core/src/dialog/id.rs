@@ -21,4 +21,13 @@ impl DialogId {
             remote_tag: from.as_ref().and_then(NameAddr::tag).unwrap_or_default().to_owned(),
         })
     }
+
+    /// The dialog that a request of ours is in; `None` when its To has no tag.
+    pub(crate) fn of_own(request: &Request) -> Option<Self> {
+        Some(Self {
+            call_id: request.headers.call_id()?.to_owned(),
+            local_tag: request.headers.from()?.tag()?.to_owned(),
+            remote_tag: request.headers.to()?.tag()?.to_owned(),
+        })
+    }
 }

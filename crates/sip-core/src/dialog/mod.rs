@@ -36,8 +36,14 @@ pub(crate) struct OutOfOrder;
 impl Dialog {
     /// The next request of ours, without Via, and where it goes.
     pub(crate) fn request(&mut self, method: Method) -> (Request, Flow) {
+        let cseq = self.next_cseq();
+        self.build(method, cseq)
+    }
+
+    /// The sequence number of the next request of ours.
+    pub(crate) fn next_cseq(&mut self) -> u32 {
         self.local_cseq = self.local_cseq.wrapping_add(1);
-        self.build(method, self.local_cseq)
+        self.local_cseq
     }
 
     /// The ACK for a 2xx to our INVITE, without Via, and where it goes (RFC 3261 13.2.2.4).

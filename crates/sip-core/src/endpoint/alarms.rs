@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::LegId;
 use crate::transaction::TransactionId;
+use crate::transport::TrunkId;
 
 /// Whose alarm it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +13,7 @@ pub(super) enum Owner {
     Client(TransactionId),
     Server(TransactionId),
     Leg(LegId),
+    Registrar(TrunkId),
 }
 
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::message::{Method, NameAddr, Request, Response, Uri};
 use crate::profile::TrunkProfile;
+use crate::registration::Binding;
 use crate::transaction::TransactionId;
 use crate::transaction::timer::Timers;
 use crate::transport::{Flow, Transport, TrunkId};
@@ -191,6 +192,13 @@ pub enum Notice {
         id: OwnRequestId,
         /// What came of it.
         result: Result<Box<Response>, Rejection>,
+    },
+    /// Who can be reached on a trunk has changed, by REGISTER or because it expired.
+    Bindings {
+        /// The trunk.
+        trunk: TrunkId,
+        /// All of its bindings, in the order in which they are to be tried.
+        bindings: Vec<Binding>,
     },
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::alarms::Owner;
 use super::{Endpoint, LegId, Origin, Rejection};
+use crate::auth::Answered;
 use crate::message::Response;
 use crate::transaction::client_invite::{self, ClientInvite};
 use crate::transaction::client_non_invite::{self, ClientNonInvite};
@@ -18,6 +19,8 @@ use crate::transport::Flow;
 pub(super) struct ClientTransaction {
     pub(super) flow: Flow,
     pub(super) work: Work,
+    /// The challenges that the request has met.
+    pub(super) answered: Answered,
 }
 
 /// What a client transaction is for.
@@ -106,7 +109,8 @@ impl Endpoint {
         work: Work,
     ) -> TransactionId {
         let id = self.new_transaction();
-        self.clients.insert(id, key, ClientTransaction { flow, work });
+        let answered = Answered::default();
+        self.clients.insert(id, key, ClientTransaction { flow, work, answered });
         self.drain_client(now, id);
         id
     }
@@ -132,11 +136,12 @@ impl Endpoint {
         }
     }
 
-    fn drain_client(&mut self, now: Instant, id: TransactionId) {
+    pub(super) fn drain_client(&mut self, now: Instant, id: TransactionId) {
         while let Some(transaction) = self.clients.get_mut(id) {
             let flow = transaction.flow;
             match transaction.poll() {
                 Some(ClientOutput::Send(bytes)) => self.send(flow, bytes, Some(id)),
+                Some(ClientOutput::Response(response)) if self.answer_challenge(now, id, &response) => {}
                 Some(ClientOutput::Response(response)) => self.on_response(now, id, response),
                 Some(ClientOutput::Timeout) => self.on_failure(now, id, Rejection::Timeout),
                 Some(ClientOutput::TransportError) => self.on_failure(now, id, Rejection::Transport),

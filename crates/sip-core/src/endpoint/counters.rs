@@ -26,6 +26,8 @@ pub struct SipCounters {
     pub stray_acks: u64,
     /// Requests refused with 503 and INVITEs not sent because a cap was reached.
     pub overload: u64,
+    /// Requests that got 401: who sent them is asked for.
+    pub challenged: u64,
     /// Calls that came in.
     pub incoming_calls: u64,
     /// Calls that went out.
@@ -68,6 +70,7 @@ counters!(
     stray_responses,
     stray_acks,
     overload,
+    challenged,
     incoming_calls,
     outgoing_calls,
 );

@@ -8,6 +8,7 @@ use crate::dialog::Dialog;
 use crate::dialog::id::DialogId;
 use crate::endpoint::leg::{Leg, Session};
 use crate::message::{Message, Method, ParseError, Request, Response, Scheme, parse};
+use crate::transaction::TransactionId;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transport::Flow;
 
@@ -18,7 +19,7 @@ impl Endpoint {
     pub(super) fn datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         match parse::datagram(bytes) {
             Ok(Message::Request(request)) => self.request(now, flow, request),
-            Ok(Message::Response(response)) => self.response(now, response),
+            Ok(Message::Response(response)) => self.response(now, flow, response),
             Err(ParseError::KeepAlive) => count(&self.counters.keep_alives),
             Err(ParseError::BadRequest(bad)) => {
                 tracing::debug!(%flow, reason = bad.reason, "bad request");
@@ -32,13 +33,16 @@ impl Endpoint {
         }
     }
 
-    fn response(&mut self, now: Instant, response: Response) {
+    fn response(&mut self, now: Instant, flow: Flow, response: Response) {
         // Several Vias mean that the response is for somebody behind us: no proxy, no forwarding (RFC 3261 8.1.3.3).
         let transaction = match response.headers.list("Via").count() {
             1 => ClientKey::of(&response.headers).and_then(|key| self.clients.find(&key)),
             _ => None,
         };
-        match transaction {
+        // Whoever answers on another trunk is not who was asked: a challenge of theirs would get the credentials of this one.
+        let asked =
+            |id: &TransactionId| self.clients.get(*id).is_some_and(|client| client.flow.trunk == flow.trunk);
+        match transaction.filter(asked) {
             Some(id) => self.client_response(now, id, response),
             None => count(&self.counters.stray_responses),
         }
@@ -57,15 +61,24 @@ impl Endpoint {
             (Method::Cancel, None) => self.cancelled(now, flow, key, &request),
             (_, None) => match DialogId::of_request(&request) {
                 Some(dialog) => self.in_dialog(now, flow, key, &dialog, request),
-                None => self.out_of_dialog(flow, key, request),
+                None => self.out_of_dialog(now, flow, key, request),
             },
         }
     }
 
     /// No refusal here needs a transaction: the same request gets the same answer again (RFC 3261 8.2.7).
-    fn out_of_dialog(&mut self, flow: Flow, key: ServerKey, request: Request) {
+    fn out_of_dialog(&mut self, now: Instant, flow: Flow, key: ServerKey, request: Request) {
+        // An INVITE that comes by a second way carries an answer that the first one has used up: 482, not 401.
+        let refused = if request.method == Method::Invite { self.refuse_invite(&request) } else { None };
+        let sender = match refused.map_or_else(|| self.identify(now, flow, &request), Err) {
+            Ok(sender) => sender,
+            Err(refusal) => return self.refuse(flow, &request, refusal),
+        };
         let refusal = match &request.method {
-            Method::Invite => self.refuse_invite(&request),
+            Method::Invite => None,
+            Method::Register if self.has_registrar(flow.trunk) => {
+                return self.register(now, flow, key, &request, sender.as_deref());
+            }
             Method::Options => {
                 refuse_uri(&request).or_else(|| refuse_extension(&request)).or(Some(options()))
             }

@@ -4,6 +4,7 @@
 
 mod alarms;
 mod api;
+mod auth;
 mod client;
 mod counters;
 mod ending;
@@ -12,9 +13,11 @@ mod in_dialog;
 mod incoming;
 mod leg;
 mod outgoing;
+mod register;
 mod response;
 mod server;
 mod table;
+mod trunk;
 mod uac;
 mod uas;
 
@@ -44,6 +47,7 @@ use leg::Leg;
 pub use response::ALLOW;
 use server::ServerTransaction;
 use table::Table;
+use trunk::Trunk;
 
 /// The most legs at a time; further INVITEs get 503, those of the user [`Rejection::Transport`].
 pub const MAX_LEGS: usize = 20_000;
@@ -69,6 +73,8 @@ pub struct Endpoint {
     config: EndpointConfig,
     /// Of a trunk that is not configured.
     default_profile: TrunkProfile,
+    /// In the order of the configuration.
+    trunks: Vec<Trunk>,
     counters: Arc<Counters>,
     ids: Ids,
     next_transaction: u64,
@@ -91,6 +97,7 @@ impl Endpoint {
     pub(crate) fn with_counters(config: EndpointConfig, counters: Arc<Counters>) -> Self {
         Self {
             default_profile: TrunkProfile::default(),
+            trunks: Trunk::all(&config),
             ids: Ids::new(&config.seed),
             config,
             counters,
@@ -113,6 +120,7 @@ impl Endpoint {
                 Owner::Client(id) => self.client_timer(now, id),
                 Owner::Server(id) => self.server_timer(now, id),
                 Owner::Leg(leg) => self.leg_timer(now, leg),
+                Owner::Registrar(trunk) => self.registrar_timer(now, trunk),
             }
         }
         match input {

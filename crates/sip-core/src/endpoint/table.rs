@@ -41,6 +41,15 @@ impl<K: Clone + Eq + Hash, T> Table<K, T> {
         Some(entry)
     }
 
+    /// Finds an entry by another key from now on; gives back the old one.
+    pub(super) fn rekey(&mut self, id: TransactionId, key: K) -> Option<K> {
+        let (old, _) = self.entries.get_mut(&id)?;
+        let old = std::mem::replace(old, key.clone());
+        self.ids.remove(&old);
+        self.ids.insert(key, id);
+        Some(old)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

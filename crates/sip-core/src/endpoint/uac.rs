@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::auth::copy_credentials;
 use super::client::{SentAck, Work};
 use super::leg::{Cancel, Leg, Outgoing, Session, UserHeaders};
 use super::{Endpoint, Event, LegId, Rejection};
@@ -155,6 +156,7 @@ impl Endpoint {
         let cseq = machine.request().headers.cseq().map_or(0, |cseq| cseq.number);
         let (mut ack, flow) = dialog.ack(cseq);
         ack.headers.push_first("Via", self.via(flow, &branch).to_string());
+        copy_credentials(&mut ack.headers, flow, &machine.request().headers, client.flow);
         ack.headers.push("User-Agent", self.config.user_agent.clone());
         let bytes = ack.to_bytes();
         let sent = SentAck { tag: dialog.id.remote_tag.clone(), flow, bytes: bytes.clone() };

@@ -9,7 +9,7 @@ pub mod uri;
 pub mod via;
 
 mod check;
-mod text;
+pub(crate) mod text;
 
 use std::fmt;
 

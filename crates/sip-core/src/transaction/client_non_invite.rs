@@ -12,6 +12,7 @@ use crate::message::{Request, Response};
 
 #[derive(Debug)]
 pub(crate) struct ClientNonInvite {
+    request: Bytes,
     timers: Timers,
     state: State,
     outputs: VecDeque<ClientOutput>,
@@ -37,10 +38,16 @@ impl ClientNonInvite {
     pub(crate) fn new(now: Instant, request: &Request, timers: Timers) -> Self {
         let request = request.to_bytes();
         Self {
+            request: request.clone(),
             timers,
             outputs: VecDeque::from([ClientOutput::Send(request.clone())]),
             state: State::Trying { request, e: Backoff::start(now, timers.t1), f: now + timers.timeout() },
         }
+    }
+
+    /// The request as it went out.
+    pub(crate) fn request(&self) -> &Bytes {
+        &self.request
     }
 
     pub(crate) fn is_terminated(&self) -> bool {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::endpoint::*;
 use crate::message::{Message, Request, Response, parse};
+use crate::registration::Binding;
 use crate::testing::{ms, start, wire};
 use crate::transaction::timer::Timers;
 
@@ -19,6 +20,7 @@ pub(super) struct Bench {
     pub(super) sent: Vec<Sent>,
     pub(super) events: Vec<LegEvent>,
     pub(super) replies: Vec<(OwnRequestId, Result<Box<Response>, Rejection>)>,
+    pub(super) bindings: Vec<Vec<Binding>>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +82,7 @@ impl Bench {
             sent: Vec::new(),
             events: Vec::new(),
             replies: Vec::new(),
+            bindings: Vec::new(),
         }
     }
 
@@ -100,6 +103,7 @@ impl Bench {
                 }
                 Output::Notice(Notice::Leg(event)) => self.events.push(event),
                 Output::Notice(Notice::Reply { id, result }) => self.replies.push((id, result)),
+                Output::Notice(Notice::Bindings { bindings, .. }) => self.bindings.push(bindings),
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::testing::wire;
 
 /// One change of the bytes of a message.
 #[derive(Debug, Clone)]
-enum Mutation {
+pub(super) enum Mutation {
     Set(usize, u8),
     Remove(usize, usize),
     Repeat(usize, usize),
@@ -33,7 +33,7 @@ const PIECES: [&str; 14] = [
     "99999999999",
 ];
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(super) fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<usize>();
     prop_oneof![
         (at, any::<u8>()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
@@ -43,7 +43,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn mutate(mut bytes: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
+pub(super) fn mutate(mut bytes: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
     for mutation in mutations {
         let length = bytes.len().max(1);
         match mutation {
