@@ -4,7 +4,7 @@ use crate::codec::g711::Law;
 use crate::codec::opus;
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::Stamp;
-use crate::sdp::pbx::{Codec, Media};
+use crate::sdp::pbx::{Codec, Media, OfferedAs};
 
 use super::transcode::Transcoder;
 
@@ -37,10 +37,13 @@ impl Pbx {
         if !media.direction.receives() {
             return None;
         }
+        let OfferedAs { audio, dtmf } = media.offered_as;
         if media.dtmf.is_some_and(|(pt, _)| pt == payload_type) {
             return Some(Kind::Dtmf);
         }
         match (self, payload_type) {
+            (_, pt) if pt != media.payload_type && Some(pt) == dtmf => Some(Kind::Dtmf),
+            (Self::Opus(_), pt) if Some(pt) == audio => Some(Kind::Opus),
             (Self::Opus(_), pt) if pt == media.payload_type => Some(Kind::Opus),
             (Self::G711(..), pt) if pt == media.payload_type => Some(Kind::G711(law(media.codec))),
             (Self::G711(..), 0) => Some(Kind::G711(Law::Mu)),

@@ -102,6 +102,8 @@ impl Far {
             codec: pbx::Codec::Opus,
             payload_type: 107,
             dtmf: Some((101, 8000)),
+            rtcp: None,
+            offered_as: pbx::OfferedAs::default(),
             ptime_ms: 20,
             direction: pbx::Direction::SendRecv,
         });

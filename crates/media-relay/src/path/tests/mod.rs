@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::rtp::testing::{Sent, epoch, header, ms, packet};
-use crate::sdp::pbx::Direction;
+use crate::sdp::pbx::{Direction, OfferedAs};
 
 const OPUS: u8 = 111;
 const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };
@@ -34,6 +34,8 @@ fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
         codec,
         payload_type,
         dtmf,
+        rtcp: None,
+        offered_as: OfferedAs::default(),
         ptime_ms: 20,
         direction: Direction::SendRecv,
     }
