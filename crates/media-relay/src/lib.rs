@@ -12,6 +12,7 @@ mod relay;
 mod rtp;
 pub mod sdp;
 mod session;
+pub mod tone;
 mod worker;
 
 pub use event::{MediaEvent, MediaFailure, Summary};

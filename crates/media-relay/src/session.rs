@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::path::Party;
 use crate::peer::{Credentials, DtlsRole, RemotePeer};
 use crate::sdp::{pbx, whatsapp};
+use crate::tone::Tone;
 use crate::worker::{Command, WhatsAppRemote, WorkerHandle};
 
 /// Who made the offer towards WhatsApp.
@@ -73,6 +75,24 @@ impl AudioSession {
     /// What was negotiated with the PBX; again after a re-negotiation.
     pub fn connect_pbx(&self, media: pbx::Media) {
         self.send(Command::ConnectPbx(self.id, Box::new(media)));
+    }
+
+    /// Lets the PBX hear a tone before the call is answered: ringback in early media (183). It begins
+    /// when the PBX's address is known, rests on hold, and ends with [`Self::open`]; after that, this
+    /// does nothing. What follows goes on with its SSRC, sequence numbers and timestamps.
+    pub fn play_to_pbx(&self, tone: Tone) {
+        self.send(Command::PlayTo(self.id, Party::Pbx, tone));
+    }
+
+    /// Lets WhatsApp hear a tone in place of the PBX, while a transfer rings. Before [`Self::open`]
+    /// nothing leaves: the tone begins with it.
+    pub fn play_to_whatsapp(&self, tone: Tone) {
+        self.send(Command::PlayTo(self.id, Party::WhatsApp, tone));
+    }
+
+    /// Ends the tones of both sides.
+    pub fn stop_tone(&self) {
+        self.send(Command::StopTone(self.id));
     }
 
     /// From now on sound passes both ways. Before, neither RTP nor RTCP leaves

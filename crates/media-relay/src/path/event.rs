@@ -59,4 +59,6 @@ pub struct SideCounters {
     pub concealed: u64,
     /// Of those sent: frames of silence that we filled in.
     pub silence: u64,
+    /// Of those sent: frames of a tone that we played.
+    pub tone: u64,
 }

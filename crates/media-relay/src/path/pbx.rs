@@ -1,7 +1,7 @@
 //! The PBX's side of a path: what was agreed on, and what it needs.
 
 use crate::codec::g711::Law;
-use crate::codec::opus;
+use crate::codec::{FRAME_SAMPLES, opus};
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::Stamp;
 use crate::sdp::pbx::{Codec, Media, OfferedAs};
@@ -56,7 +56,7 @@ impl Pbx {
     pub(super) fn silence(&mut self) -> &[u8] {
         match self {
             Self::Unknown | Self::Opus(_) => &opus::SILENCE,
-            Self::G711(_, transcoder) => transcoder.encoding.silence(),
+            Self::G711(_, transcoder) => transcoder.encoding.own_frame(&[0; FRAME_SAMPLES]),
         }
     }
 

@@ -128,6 +128,22 @@ impl Line {
         Place { ssrc: self.ssrc, sequence: self.sequence, timestamp: self.next_frame(now), resumed: false }
     }
 
+    /// A packet of the source that is left out: the one after it takes its place, so that nobody
+    /// believes it lost.
+    pub(crate) fn leave_out(&mut self, stamp: Stamp) {
+        let source = &mut self.source;
+        match source.tracker.observe(stamp.ssrc, stamp.sequence) {
+            Arrival::Late => {}
+            // Its timestamps mean nothing yet: the next packet is the first.
+            Arrival::Restart => source.tracker = Tracker::default(),
+            Arrival::Next { .. } => {
+                source.newest = stamp.sequence;
+                source.floor = stamp.sequence;
+                source.sequence_offset = self.sequence.wrapping_sub(stamp.sequence);
+            }
+        }
+    }
+
     /// The timestamp of an event that starts now: the source's own where it is on the line of
     /// its audio (`stamp`), else the clock's.
     pub(crate) fn event_timestamp(&self, now: Instant, stamp: Option<Stamp>) -> u32 {

@@ -1,6 +1,8 @@
 //! The relay on loopback with real sockets, against an ICE-lite peer and a
 //! PBX that are a socket each.
 
+mod own;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
