@@ -62,11 +62,16 @@ impl AudioPath {
         };
         let relayed = self.to_whatsapp.event(now, place, self.dtmf_pt, packet, out);
         self.counters.whatsapp.sent += u64::from(relayed.sent);
-        self.report_digit(Party::Pbx, relayed.digit);
+        self.report_keys(Party::Pbx, relayed.told);
         relayed.sent.then_some(FRAME)
     }
 
     pub(super) fn whatsapp_audio(&mut self, now: Instant, packet: &Packet<'_>, out: &mut impl FnMut(&[u8])) {
+        if self.to_pbx.keypad.is_down() {
+            self.counters.whatsapp.ignored += 1;
+            self.leave_out_of_pbx(packet);
+            return;
+        }
         let (lane, sent) = (&mut self.to_pbx, &mut self.counters.pbx.sent);
         match &mut self.pbx {
             Pbx::Unknown => self.counters.whatsapp.ignored += 1,
@@ -86,19 +91,19 @@ impl AudioPath {
                 self.counters.whatsapp.count(heard);
             }
             Pbx::Opus(_) | Pbx::G711(..) => {
-                self.pbx.skip_to(packet.header);
+                self.leave_out_of_pbx(packet);
                 self.counters.whatsapp.ignored += 1;
             }
         }
     }
 
     pub(super) fn whatsapp_event(&mut self, now: Instant, packet: &Packet<'_>, out: &mut impl FnMut(&[u8])) {
-        let wanted = self.pbx.media().filter(|media| sends(media)).and_then(|media| media.dtmf);
+        let wanted = self.events_to_pbx().filter(|_| !self.to_pbx.keypad.is_down());
         let Some((pt, _)) = wanted else {
-            // Nothing goes to the PBX, but the digit is told all the same.
-            self.pbx.skip_to(packet.header);
-            let digit = self.to_pbx.note_event(packet);
-            self.report_digit(Party::WhatsApp, digit);
+            // Nothing goes to the PBX, but the key is told all the same.
+            self.leave_out_of_pbx(packet);
+            let told = self.to_pbx.note_event(now, packet);
+            self.report_keys(Party::WhatsApp, told);
             return;
         };
         let Some(stamp) = self.pbx.place_event_to(packet.header) else {
@@ -107,7 +112,7 @@ impl AudioPath {
         };
         let relayed = self.to_pbx.event(now, (stamp, true), pt, packet, out);
         self.counters.pbx.sent += u64::from(relayed.sent);
-        self.report_digit(Party::WhatsApp, relayed.digit);
+        self.report_keys(Party::WhatsApp, relayed.told);
     }
 }
 

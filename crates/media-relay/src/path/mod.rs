@@ -10,6 +10,7 @@
 
 mod directions;
 mod event;
+mod keypad;
 mod lane;
 mod own;
 mod pbx;
@@ -20,12 +21,12 @@ mod transcode;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-pub use event::{Party, PathCounters, SideCounters};
+pub use event::{DigitMode, Party, PathCounters, SideCounters};
 
 pub(crate) use crate::rtp::rewrite::LineSeed;
 pub(crate) use event::{PathError, PathEvent};
 
-use crate::rtp::dtmf::{Clocks, WHATSAPP_CLOCK};
+use crate::rtp::dtmf::{Clocks, Pressed, Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Media};
@@ -66,6 +67,8 @@ pub(crate) struct AudioPath {
     /// What we play, in place of the PBX and of WhatsApp.
     tone_to_whatsapp: Option<Box<Player>>,
     tone_to_pbx: Option<Box<ToneToPbx>>,
+    /// How the PBX is told of keys.
+    digits: DigitMode,
     /// When the PBX was heard last.
     pbx_heard: Option<Instant>,
     whatsapp_heard: bool,
@@ -96,6 +99,7 @@ impl AudioPath {
             to_pbx: Lane::new(config.to_pbx, 8000, whatsapp_clocks(8000)),
             tone_to_whatsapp: None,
             tone_to_pbx: None,
+            digits: DigitMode::default(),
             pbx_heard: None,
             whatsapp_heard: false,
             events: VecDeque::with_capacity(MAX_EVENTS),
@@ -181,9 +185,7 @@ impl AudioPath {
         if !self.is_open() {
             return;
         }
-        if self.tone_to_whatsapp.is_some() && !matches!(kind, Kind::Dtmf) {
-            self.counters.pbx.ignored += 1;
-            self.leave_out_of_whatsapp(&packet);
+        if self.keeps_from_whatsapp(now, kind, &packet) {
             return;
         }
         let length = match kind {
@@ -233,11 +235,15 @@ impl AudioPath {
             Gate::Open { silence_at } => Some(silence_at),
         };
         let tone = self.tone_to_pbx.as_ref().map(|tone| tone.due);
-        [filling, tone].into_iter().flatten().min()
+        let [whatsapp, pbx] = [&self.to_whatsapp, &self.to_pbx]
+            .map(|lane| [lane.keypad.deadline(), lane.relay.deadline()].into_iter().flatten().min());
+        [filling, tone, whatsapp, pbx].into_iter().flatten().min()
     }
 
     /// Sends what is due of our own; `out` gets each packet with the side it goes to.
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
+        self.let_keys_go(now);
+        self.press_keys(now, out);
         self.play_to_pbx_until(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
         self.fill_until(now, &mut |packet: &[u8]| out(Party::WhatsApp, packet));
     }
@@ -258,9 +264,18 @@ impl AudioPath {
         }
     }
 
-    fn report_digit(&mut self, from: Party, digit: Option<char>) {
+    fn report_keys(&mut self, from: Party, told: Told) {
+        let Told { lost_end, digit, ended } = told;
+        self.report_up(from, lost_end);
         if let Some(digit) = digit {
             self.report(PathEvent::Digit { from, digit });
+        }
+        self.report_up(from, ended);
+    }
+
+    fn report_up(&mut self, from: Party, pressed: Option<Pressed>) {
+        if let Some(Pressed { digit, duration }) = pressed {
+            self.report(PathEvent::DigitEnded { from, digit, duration });
         }
     }
 }

@@ -1,16 +1,17 @@
-//! What we say ourselves: silence and tones.
+//! What we say ourselves: silence, tones, keys.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::rtp::dtmf::WHATSAPP_CLOCK;
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::{FRAME, Stamp};
 use crate::sdp::pbx::Codec;
 use crate::tone::Tone;
 
-use super::event::PathError;
-use super::pbx::{Pbx, law, sends};
+use super::event::{DigitMode, Party, PathError};
+use super::pbx::{Kind, Pbx, law, sends};
 use super::player::Player;
-use super::{AudioPath, Gate};
+use super::{AudioPath, Gate, IDLE};
 
 /// A tone towards the PBX, and when its next packet is due.
 pub(super) struct ToneToPbx {
@@ -48,6 +49,72 @@ impl AudioPath {
         self.tone_to_whatsapp = None;
     }
 
+    /// How the PBX is told of keys from now on.
+    pub(crate) fn set_digits(&mut self, mode: DigitMode) {
+        self.digits = mode;
+    }
+
+    /// Presses a key in an open call, after those pressed before. False when it is no key, too many
+    /// wait, or that side takes no events now.
+    pub(crate) fn send_digit(&mut self, now: Instant, to: Party, digit: char, duration: Duration) -> bool {
+        let (lane, heard) = match to {
+            Party::WhatsApp => (&mut self.to_whatsapp, true),
+            Party::Pbx => {
+                let heard = self.events_to_pbx().is_some();
+                (&mut self.to_pbx, heard)
+            }
+        };
+        heard && matches!(self.gate, Gate::Open { .. }) && lane.keypad.press(now, digit, duration)
+    }
+
+    /// Payload type and clock of the events that the PBX takes now.
+    pub(super) fn events_to_pbx(&self) -> Option<(u8, u32)> {
+        let media = self.pbx.media().filter(|media| sends(media))?;
+        media.dtmf.filter(|_| self.digits == DigitMode::Events)
+    }
+
+    /// Whether WhatsApp does not get a packet of the PBX because we speak ourselves.
+    pub(super) fn keeps_from_whatsapp(&mut self, now: Instant, kind: Kind, packet: &Packet<'_>) -> bool {
+        let is_key = matches!(kind, Kind::Dtmf);
+        let presses = self.to_whatsapp.keypad.is_down();
+        if !presses && (is_key || self.tone_to_whatsapp.is_none()) {
+            return false;
+        }
+        if is_key {
+            let told = self.to_whatsapp.note_event(now, packet);
+            self.report_keys(Party::Pbx, told);
+        } else {
+            self.counters.pbx.ignored += 1;
+        }
+        self.leave_out_of_whatsapp(packet);
+        true
+    }
+
+    /// Keys of the two sides of which nothing more was heard.
+    pub(super) fn let_keys_go(&mut self, now: Instant) {
+        let from_pbx = self.to_whatsapp.relay.handle_timeout(now);
+        self.report_up(Party::Pbx, from_pbx);
+        let from_whatsapp = self.to_pbx.relay.handle_timeout(now);
+        self.report_up(Party::WhatsApp, from_whatsapp);
+    }
+
+    /// The packets of our own keys that are due.
+    pub(super) fn press_keys(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
+        let events = (self.dtmf_pt, WHATSAPP_CLOCK);
+        if self.to_whatsapp.own_key(now, events, &mut |packet: &[u8]| out(Party::WhatsApp, packet)) {
+            self.counters.whatsapp.sent += 1;
+            let wait = if self.tone_to_whatsapp.is_some() { FRAME } else { IDLE };
+            self.gate = Gate::Open { silence_at: now + wait };
+        }
+        match self.events_to_pbx() {
+            Some(events) => {
+                let sent = self.to_pbx.own_key(now, events, &mut |packet: &[u8]| out(Party::Pbx, packet));
+                self.counters.pbx.sent += u64::from(sent);
+            }
+            None => self.to_pbx.keypad.clear(),
+        }
+    }
+
     /// The next frame of our own for WhatsApp is due now or before.
     fn fill_from(&mut self, at: Instant) {
         if let Gate::Open { silence_at } = &mut self.gate {
@@ -60,6 +127,14 @@ impl AudioPath {
         match &mut self.pbx {
             Pbx::Opus(_) => self.to_whatsapp.line.leave_out(Stamp::from(packet.header)),
             Pbx::Unknown | Pbx::G711(..) => self.pbx.skip(packet),
+        }
+    }
+
+    /// A packet that the PBX does not get.
+    pub(super) fn leave_out_of_pbx(&mut self, packet: &Packet<'_>) {
+        match &mut self.pbx {
+            Pbx::Opus(_) => self.to_pbx.line.leave_out(Stamp::from(packet.header)),
+            Pbx::Unknown | Pbx::G711(..) => self.pbx.skip_to(packet.header),
         }
     }
 
@@ -109,7 +184,7 @@ impl AudioPath {
 
 /// When the frame after the one of `due` is due. Late by a frame or more: the timestamps skip it,
 /// nothing is sent in a burst.
-fn frame_after(due: Instant, now: Instant) -> Instant {
+pub(super) fn frame_after(due: Instant, now: Instant) -> Instant {
     let next = due + FRAME;
     if next > now { next } else { now + FRAME }
 }

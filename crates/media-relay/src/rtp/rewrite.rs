@@ -122,10 +122,16 @@ impl Line {
 
     /// The place of a frame of our own, after all that was sent.
     pub(crate) fn place_own(&mut self, now: Instant) -> Place {
+        let timestamp = self.next_frame(now);
+        self.place_own_event(timestamp)
+    }
+
+    /// The place of a packet of a telephone event of our own, after all that was sent.
+    pub(crate) fn place_own_event(&mut self, timestamp: u32) -> Place {
         self.sequence = self.sequence.wrapping_add(1);
         self.source.sequence_offset = self.source.sequence_offset.wrapping_add(1);
         self.source.floor = self.source.newest;
-        Place { ssrc: self.ssrc, sequence: self.sequence, timestamp: self.next_frame(now), resumed: false }
+        Place { ssrc: self.ssrc, sequence: self.sequence, timestamp, resumed: false }
     }
 
     /// A packet of the source that is left out: the one after it takes its place, so that nobody

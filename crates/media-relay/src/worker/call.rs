@@ -198,6 +198,9 @@ impl Call {
         while let Some(event) = self.path.poll() {
             (self.events)(match event {
                 PathEvent::Digit { from, digit } => MediaEvent::Digit { from, digit },
+                PathEvent::DigitEnded { from, digit, duration } => {
+                    MediaEvent::DigitEnded { from, digit, duration }
+                }
                 PathEvent::FirstAudio(party) => MediaEvent::FirstAudio(party),
             });
         }

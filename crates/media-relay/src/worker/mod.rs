@@ -30,7 +30,7 @@ use timer::{Armed, Timers};
 
 use self::call::Tools;
 use crate::event::{MediaEvent, MediaFailure};
-use crate::path::Party;
+use crate::path::{DigitMode, Party};
 use crate::sdp::pbx;
 use crate::tone::Tone;
 
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     OpenGate(u64),
     PlayTo(u64, Party, Tone),
     StopTone(u64),
+    SetDigits(u64, DigitMode),
+    SendDigit(u64, Party, char, Duration),
     Close(u64),
     Stop,
 }
@@ -224,6 +226,16 @@ impl Worker {
                 }
                 Command::StopTone(id) => {
                     self.step(self.place(id), now, |call, _| call.path.stop_tone());
+                }
+                Command::SetDigits(id, mode) => {
+                    self.step(self.place(id), now, |call, _| call.path.set_digits(mode));
+                }
+                Command::SendDigit(id, to, digit, duration) => {
+                    self.step(self.place(id), now, |call, _| {
+                        if !call.path.send_digit(now, to, digit, duration) {
+                            tracing::debug!(?to, "a key cannot be pressed now");
+                        }
+                    });
                 }
                 Command::OpenGate(id) => {
                     self.step(self.place(id), now, |call, tools| {

@@ -2,6 +2,7 @@
 
 mod dtmf;
 mod gate;
+mod keys;
 mod robust;
 mod sound;
 mod tones;
@@ -106,7 +107,7 @@ impl Rig {
         std::iter::from_fn(|| self.path.poll())
             .filter_map(|event| match event {
                 PathEvent::Digit { digit, .. } => Some(digit),
-                PathEvent::FirstAudio(_) => None,
+                PathEvent::DigitEnded { .. } | PathEvent::FirstAudio(_) => None,
             })
             .collect()
     }

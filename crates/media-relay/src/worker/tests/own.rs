@@ -40,3 +40,31 @@ fn ringback_needs_no_packet_to_wake_the_worker_and_ends_with_the_answer() {
     assert!(summary.packets.pbx.tone >= 5);
     assert_eq!(summary.packets.whatsapp.tone, 0);
 }
+
+#[test]
+fn keys_are_pressed_and_let_go_over_the_sockets() {
+    let relay = relay(45_100, 10);
+    let mut far = Far::up(&relay, DtlsRole::Server);
+    far.session().open();
+    assert!(far.play(PATIENCE, |far| !far.lite.heard.is_empty()));
+    assert!(!far.session().send_digit(Party::WhatsApp, 'x', 100));
+    assert!(far.session().send_digit(Party::WhatsApp, '5', 100));
+    let key_is_up = |far: &Far| {
+        let ends = |packet: &&Vec<u8>| packet[1] & 0x7F == 126 && packet[12] == 5 && packet[13] & 0x80 != 0;
+        far.lite.heard.iter().filter(ends).count() == 3
+    };
+    assert!(far.play(PATIENCE, key_is_up));
+
+    // WhatsApp's key, its end lost: told all the same.
+    far.session().set_digits(DigitMode::Off);
+    let mut key = rtp(126, 1)[..12].to_vec();
+    key.extend([7, 10, 3, 32]);
+    far.lite.speak(&key);
+    far.play(Duration::from_millis(1), |_| false);
+    assert!(matches!(far.next(), MediaEvent::Digit { from: Party::WhatsApp, digit: '7' }));
+    let up = far.next();
+    let MediaEvent::DigitEnded { from: Party::WhatsApp, digit: '7', duration } = up else {
+        panic!("{up:?}");
+    };
+    assert_eq!(duration, Duration::from_millis(100));
+}
