@@ -74,9 +74,17 @@ impl AudioSession {
         self.send(Command::ConnectWhatsApp(self.id, Box::new(remote)));
     }
 
-    /// What was negotiated with the PBX; again after a re-negotiation.
+    /// What was negotiated with the PBX; again after a re-negotiation, and with another leg's after a
+    /// transfer. Where the address is another one, the PBX's source is learned anew and the leg before
+    /// is heard no longer; WhatsApp's line goes on.
     pub fn connect_pbx(&self, media: pbx::Media) {
         self.send(Command::ConnectPbx(self.id, Box::new(media)));
+    }
+
+    /// There is no leg towards the PBX now: the transferor has hung up and the target still rings.
+    /// WhatsApp gets silence or a tone every 20 ms, until the next [`Self::connect_pbx`].
+    pub fn disconnect_pbx(&self) {
+        self.send(Command::DisconnectPbx(self.id));
     }
 
     /// Lets the PBX hear a tone before the call is answered: ringback in early media (183). It begins

@@ -128,9 +128,16 @@ impl AudioPath {
         if before.media() != Some(media) {
             self.to_pbx.line.new_source(media.codec.clock());
         }
+        // Another leg's packets have nothing to do with those before, whatever their numbers.
+        let elsewhere = before.media().is_some_and(|before| before.remote != media.remote);
         self.pbx = match (media.codec, before) {
-            (Codec::Opus, Pbx::Opus(_)) => Pbx::Opus(media.clone()),
-            (Codec::Pcmu | Codec::Pcma, Pbx::G711(_, transcoder)) => Pbx::G711(media.clone(), transcoder),
+            (Codec::Opus, Pbx::Opus(_)) if !elsewhere => Pbx::Opus(media.clone()),
+            (Codec::Pcmu | Codec::Pcma, Pbx::G711(_, mut transcoder)) => {
+                if elsewhere {
+                    transcoder.encoding.new_source();
+                }
+                Pbx::G711(media.clone(), transcoder)
+            }
             (codec, _) => {
                 self.to_whatsapp.line.new_source(WHATSAPP_AUDIO_CLOCK);
                 match codec {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::rtp::dtmf::WHATSAPP_CLOCK;
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::{FRAME, Stamp};
-use crate::sdp::pbx::Codec;
+use crate::sdp::pbx::{Codec, Direction};
 use crate::tone::Tone;
 
 use super::event::{DigitMode, Party, PathError};
@@ -41,6 +41,14 @@ impl AudioPath {
         self.tone_to_whatsapp = Some(Box::new(Player::new(tone, self.opus_complexity)?));
         self.fill_from(now + FRAME);
         Ok(())
+    }
+
+    /// There is no PBX until the next [`Self::set_pbx`]: WhatsApp gets frames of our own at once.
+    pub(crate) fn leave_pbx(&mut self, now: Instant) {
+        if let Some(media) = self.pbx.media_mut() {
+            media.direction = Direction::Inactive;
+        }
+        self.fill_from(now + FRAME);
     }
 
     /// No tone any longer, on either side.

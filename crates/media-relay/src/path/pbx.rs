@@ -30,6 +30,13 @@ impl Pbx {
         }
     }
 
+    pub(super) fn media_mut(&mut self) -> Option<&mut Media> {
+        match self {
+            Self::Unknown => None,
+            Self::Opus(media) | Self::G711(media, _) => Some(media),
+        }
+    }
+
     /// `None` for what was not agreed on. Both laws are taken when one was: some PBXs change
     /// between them without a word.
     pub(super) fn kind(&self, payload_type: u8) -> Option<Kind> {

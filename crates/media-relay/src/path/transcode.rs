@@ -108,6 +108,11 @@ impl Encoding {
         Heard { lost, ..Heard::default() }
     }
 
+    /// What follows comes from elsewhere, whatever its SSRC.
+    pub(super) fn new_source(&mut self) {
+        self.tracker = Tracker::default();
+    }
+
     /// 20 ms of our own for WhatsApp, by the same encoder, so that its decoder follows.
     pub(super) fn own_frame(&mut self, frame: &Frame) -> &[u8] {
         let framer = &mut self.framer;

@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Open(u64, Box<Call>),
     ConnectWhatsApp(u64, Box<WhatsAppRemote>),
     ConnectPbx(u64, Box<pbx::Media>),
+    DisconnectPbx(u64),
     OpenGate(u64),
     PlayTo(u64, Party, Tone),
     StopTone(u64),
@@ -219,7 +220,10 @@ impl Worker {
                     });
                 }
                 Command::ConnectPbx(id, media) => {
-                    self.step(self.place(id), now, |call, _| call.connect_pbx(&media));
+                    self.step(self.place(id), now, |call, _| call.connect_pbx(now, &media));
+                }
+                Command::DisconnectPbx(id) => {
+                    self.step(self.place(id), now, |call, _| call.disconnect_pbx(now));
                 }
                 Command::PlayTo(id, to, tone) => {
                     self.step(self.place(id), now, |call, _| call.play(now, to, tone));

@@ -1,8 +1,9 @@
 //! Keys that we press ourselves, and how long the keys of others are down.
 
-use super::sound::{Phone, amplitude, g711, heard_at_whatsapp, law_of, tone};
+use super::sound::{Phone, g711, heard_at_whatsapp, law_of};
 use super::*;
 use crate::rtp::dtmf::Event;
+use crate::rtp::testing::{amplitude, tone};
 use crate::tone::{Sound, Tone};
 
 fn pbxs() -> [Media; 4] {

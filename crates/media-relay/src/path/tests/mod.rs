@@ -6,6 +6,7 @@ mod keys;
 mod robust;
 mod sound;
 mod tones;
+mod transfer;
 
 use std::net::SocketAddr;
 use std::time::Instant;

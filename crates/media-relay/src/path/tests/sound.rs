@@ -2,26 +2,7 @@
 
 use super::*;
 use crate::codec::opus::{Decoder, Encoder, MAX_PAYLOAD, MAX_SAMPLES};
-
-/// The level of one frequency in the samples (Goertzel), as the amplitude of a sine.
-pub(super) fn amplitude(samples: &[i16], frequency: f64) -> f64 {
-    let coefficient = 2.0 * (std::f64::consts::TAU * frequency / 8000.0).cos();
-    let (mut before, mut last) = (0.0, 0.0);
-    for sample in samples {
-        (before, last) = (last, f64::from(*sample) + coefficient * last - before);
-    }
-    let power = before * before + last * last - coefficient * before * last;
-    2.0 * power.sqrt() / samples.len() as f64
-}
-
-pub(super) fn tone(frequency: f64, from: usize, samples: usize) -> Vec<i16> {
-    (from..from + samples)
-        .map(|index| {
-            let phase = std::f64::consts::TAU * frequency * index as f64 / 8000.0;
-            (8000.0 * phase.sin()) as i16
-        })
-        .collect()
-}
+use crate::rtp::testing::{amplitude, tone};
 
 pub(super) fn law_of(media: &Media) -> Law {
     law(media.codec)

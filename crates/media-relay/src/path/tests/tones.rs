@@ -1,10 +1,11 @@
 //! Tones of our own, judged by ear.
 
-use super::sound::{Phone, amplitude, g711, heard_at_pbx, heard_at_whatsapp, law_of, tone};
+use super::sound::{Phone, g711, heard_at_pbx, heard_at_whatsapp, law_of};
 use super::*;
 use crate::codec::g711::Law;
 use crate::codec::opus::{Decoder, MAX_SAMPLES};
 use crate::rtp::rewrite::Place;
+use crate::rtp::testing::{amplitude, tone};
 use crate::tone::{Sound, Tone, ringback};
 
 fn listed(country: &str) -> Tone {
