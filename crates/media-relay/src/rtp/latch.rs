@@ -3,6 +3,9 @@
 //! Only the host named in the SDP is heard. Its port may differ from the SDP's behind a NAT:
 //! within a short window after its first packet a run of packets from one other port takes the
 //! SDP's place, unless the SDP's own port speaks. Then the source is locked until the next SDP.
+//!
+//! After a transfer the leg before may go on sending, often from the same host: its source is not
+//! learned for the new one's.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,6 +14,8 @@ use super::header::Packet;
 
 /// How long after the first packet the port may still be learned.
 const LEARNING: Duration = Duration::from_millis(1500);
+/// How long a source before this one is refused: until the new one has spoken, at the longest.
+const REFUSED: Duration = Duration::from_secs(5);
 /// Packets in sequence from another port before we send there.
 const RUN_TO_LOCK: u8 = 4;
 
@@ -19,6 +24,8 @@ const RUN_TO_LOCK: u8 = 4;
 pub(crate) struct Latch {
     sdp: SocketAddr,
     state: State,
+    /// The source before this one, refused until then.
+    former: Option<(SocketAddr, Instant)>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +49,21 @@ struct Run {
 impl Latch {
     /// A latch for the address of the PBX's SDP.
     pub(crate) fn new(sdp: SocketAddr) -> Self {
-        Self { sdp, state: State::Waiting }
+        Self { sdp, state: State::Waiting, former: None }
+    }
+
+    /// The address of the SDP.
+    pub(crate) fn sdp(&self) -> SocketAddr {
+        self.sdp
+    }
+
+    /// This one takes another's place.
+    pub(crate) fn follow(&mut self, now: Instant, other: &Self) {
+        let source = match other.state {
+            State::Locked(source) => source,
+            State::Waiting | State::Learning { .. } => other.sdp,
+        };
+        self.former = (source != self.sdp).then_some((source, now + REFUSED));
     }
 
     /// Whether a packet is the PBX's; the caller counts those that are not.
@@ -50,7 +71,8 @@ impl Latch {
         if let State::Locked(locked) = self.state {
             return source == locked;
         }
-        if source.ip() != self.sdp.ip() {
+        let is_former = self.former.is_some_and(|(former, until)| former == source && now < until);
+        if source.ip() != self.sdp.ip() || is_former {
             return false;
         }
         let Ok(packet) = Packet::parse(packet) else {
@@ -159,5 +181,42 @@ mod tests {
         assert!(!latch.accepts(now, at("10.0.0.1:4000"), b"garbage"));
         assert!(latch.accepts(now, at("10.0.0.1:4001"), &packet(1)));
         assert_eq!(Latch::new(at("0.0.0.0:4000")).destination(), None);
+    }
+
+    #[test]
+    fn the_source_before_is_not_taken_for_the_new_one() {
+        let now = epoch();
+        for old in ["10.0.0.1:4000", "10.0.0.1:61000"] {
+            let mut before = Latch::new(at("10.0.0.1:4000"));
+            for sequence in 0..4 {
+                before.accepts(now, at(old), &packet(sequence));
+            }
+            let mut latch = Latch::new(at("10.0.0.1:4002"));
+            latch.follow(now, &before);
+            for sequence in 4..20 {
+                assert!(!latch.accepts(now, at(old), &packet(sequence)));
+            }
+            assert_eq!(latch.destination(), Some(at("10.0.0.1:4002")));
+            for sequence in 0..4 {
+                assert!(
+                    latch.accepts(now, at("10.0.0.1:62000"), &packet(sequence)),
+                    "another port is learned"
+                );
+            }
+            assert!(!latch.accepts(now, at(old), &packet(20)));
+        }
+    }
+
+    /// A PBX that names another port and sends from the same one as before.
+    #[test]
+    fn a_source_that_stays_alone_is_taken_after_all() {
+        let now = epoch();
+        let mut latch = Latch::new(at("10.0.0.1:4002"));
+        latch.follow(now, &Latch::new(at("10.0.0.1:4000")));
+        assert!(!latch.accepts(now + REFUSED - Duration::from_millis(1), at("10.0.0.1:4000"), &packet(1)));
+        assert!(latch.accepts(now + REFUSED, at("10.0.0.1:4000"), &packet(2)));
+        let mut same = Latch::new(at("10.0.0.1:4000"));
+        same.follow(now, &Latch::new(at("10.0.0.1:4000")));
+        assert!(same.accepts(now, at("10.0.0.1:4000"), &packet(1)));
     }
 }

@@ -1,4 +1,4 @@
-//! Virtual time and packets for the tests of the pure modules.
+//! Virtual time, packets and tones for the tests.
 
 use std::time::{Duration, Instant};
 
@@ -34,4 +34,24 @@ impl Sent {
         let packet = Packet::parse(bytes).expect("what we send is RTP");
         Self { header: packet.header, payload: packet.payload.to_vec() }
     }
+}
+
+/// The level of one frequency in the samples (Goertzel), as the amplitude of a sine.
+pub(crate) fn amplitude(samples: &[i16], frequency: f64) -> f64 {
+    let coefficient = 2.0 * (std::f64::consts::TAU * frequency / 8000.0).cos();
+    let (mut before, mut last) = (0.0, 0.0);
+    for sample in samples {
+        (before, last) = (last, f64::from(*sample) + coefficient * last - before);
+    }
+    let power = before * before + last * last - coefficient * before * last;
+    2.0 * power.sqrt() / samples.len() as f64
+}
+
+pub(crate) fn tone(frequency: f64, from: usize, samples: usize) -> Vec<i16> {
+    (from..from + samples)
+        .map(|index| {
+            let phase = std::f64::consts::TAU * frequency * index as f64 / 8000.0;
+            (8000.0 * phase.sin()) as i16
+        })
+        .collect()
 }

@@ -11,6 +11,7 @@ use crate::peer::{Discard, PeerOutput, Received, RemotePeer, TRAILER, WhatsAppPe
 use crate::rtp::header::is_rtcp;
 use crate::rtp::latch::Latch;
 use crate::sdp::pbx;
+use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
 const LARGEST_DATAGRAM: usize = 2048;
@@ -50,7 +51,9 @@ pub(crate) struct Call {
     pub(crate) path: AudioPath,
     pub(crate) events: Events,
     /// Whose packets are taken on the PBX side. `None` until it is connected.
-    latch: Option<(SocketAddr, Latch)>,
+    latch: Option<Latch>,
+    /// Of the leg before, which the call may come back to.
+    former: Option<Latch>,
     refused: u64,
     setup: Option<Duration>,
 }
@@ -62,7 +65,7 @@ impl Call {
         path: AudioPath,
         events: Events,
     ) -> Self {
-        Self { pbx, whatsapp, peer, path, events, latch: None, refused: 0, setup: None }
+        Self { pbx, whatsapp, peer, path, events, latch: None, former: None, refused: 0, setup: None }
     }
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
@@ -70,13 +73,40 @@ impl Call {
         self.peer.connect(now, remote.peer);
     }
 
-    pub(super) fn connect_pbx(&mut self, media: &pbx::Media) {
+    pub(super) fn connect_pbx(&mut self, now: Instant, media: &pbx::Media) {
         if let Err(error) = self.path.set_pbx(media) {
             tracing::warn!(%error, "the audio path refuses what was negotiated");
             return;
         }
-        if self.latch.as_ref().is_none_or(|(of, _)| *of != media.remote) {
-            self.latch = Some((media.remote, Latch::new(media.remote)));
+        // On hold by 0.0.0.0 the PBX may still play its music from where it was.
+        let on_hold = media.remote.ip().is_unspecified() && self.latch.is_some();
+        let same = self.latch.as_ref().is_some_and(|latch| latch.sdp() == media.remote);
+        if on_hold || same {
+            return;
+        }
+        let returns = self.former.take_if(|former| former.sdp() == media.remote);
+        let mut latch = returns.unwrap_or_else(|| Latch::new(media.remote));
+        let before = self.latch.take().or(self.former.take());
+        if let Some(before) = &before {
+            latch.follow(now, before);
+        }
+        self.former = before;
+        self.latch = Some(latch);
+    }
+
+    /// Nothing is heard from the PBX, nor sent to it, until the next `connect_pbx`.
+    pub(super) fn disconnect_pbx(&mut self, now: Instant) {
+        self.path.leave_pbx(now);
+        self.former = self.latch.take().or(self.former.take());
+    }
+
+    pub(super) fn play(&mut self, now: Instant, to: Party, tone: Tone) {
+        let playing = match to {
+            Party::Pbx => self.path.play_to_pbx(now, tone),
+            Party::WhatsApp => self.path.play_to_whatsapp(now, tone),
+        };
+        if let Err(error) = playing {
+            tracing::warn!(%error, ?to, "a tone cannot be played");
         }
     }
 
@@ -112,7 +142,7 @@ impl Call {
         let Tools { incoming, outgoing, counters } = tools;
         counters.pbx_received.increment();
         let packet = datagram(incoming, len)?;
-        let (_, latch) = self.latch.as_mut().ok_or(Discard::Early)?;
+        let latch = self.latch.as_mut().ok_or(Discard::Early)?;
         if is_rtcp(packet) {
             counters.pbx_rtcp.increment();
             return Ok(());
@@ -143,7 +173,7 @@ impl Call {
             Received::Refused(why) => Err(why),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-                let destination = self.latch.as_ref().and_then(|(_, l)| l.destination());
+                let destination = self.latch.as_ref().and_then(Latch::destination);
                 let socket = &self.pbx;
                 self.path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
                     send_plain(socket, destination, counters, rtp);
@@ -158,7 +188,7 @@ impl Call {
             self.peer.handle_timeout(now);
         }
         let Tools { outgoing, counters, .. } = tools;
-        let destination = self.latch.as_ref().and_then(|(_, l)| l.destination());
+        let destination = self.latch.as_ref().and_then(Latch::destination);
         let (peer, pbx, whatsapp) = (&mut self.peer, &self.pbx, &self.whatsapp);
         self.path.handle_timeout(now, &mut |to, rtp: &[u8]| match to {
             Party::Pbx => send_plain(pbx, destination, counters, rtp),
@@ -187,6 +217,9 @@ impl Call {
         while let Some(event) = self.path.poll() {
             (self.events)(match event {
                 PathEvent::Digit { from, digit } => MediaEvent::Digit { from, digit },
+                PathEvent::DigitEnded { from, digit, duration } => {
+                    MediaEvent::DigitEnded { from, digit, duration }
+                }
                 PathEvent::FirstAudio(party) => MediaEvent::FirstAudio(party),
             });
         }
