@@ -34,6 +34,7 @@ const PURE: &[&str] = &[
     "bridge/src/config",
     "bridge/src/id.rs",
     "bridge/src/routing.rs",
+    "bridge/src/trunk",
 ];
 
 /// Thin shells around them.
