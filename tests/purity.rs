@@ -51,6 +51,7 @@ const IO: &[&str] = &[
     "bridge/src/call/birth.rs",
     "bridge/src/call/execute.rs",
     "bridge/src/call/task.rs",
+    "bridge/src/config/file.rs",
     "bridge/src/config/secret.rs",
     "bridge/src/directory.rs",
     "bridge/src/http.rs",

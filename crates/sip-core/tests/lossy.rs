@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_core::{
-    Body, Command, Endpoint, EndpointConfig, Event, Flow, Input, LegEvent, LegId, Listener, Load, Lost, Method,
-    Notice, OutgoingInvite, Output, OwnRequestId, Reliable, Reply, SessionTimer, Timers, Transport, TrunkProfile,
-    Uri,
+    Body, Command, Endpoint, EndpointConfig, Event, Flow, Input, LegEvent, LegId, Listener, Load, Lost,
+    Method, Notice, OutgoingInvite, Output, OwnRequestId, Reliable, Reply, SessionTimer, Timers, Transport,
+    TrunkProfile, Uri,
 };
 
 /// Of all calls together.
@@ -99,8 +99,11 @@ fn body() -> Option<Body> {
 fn endpoint(end: End, dice: &mut Dice) -> Endpoint {
     let reliable = [Reliable::Off, Reliable::Supported, Reliable::Required][dice.below(3) as usize];
     let timer = SessionTimer { expires: Duration::from_secs(90), min_se: Duration::from_secs(90) };
-    let profile =
-        TrunkProfile { reliable, session_timer: dice.percent(50).then_some(timer), ..TrunkProfile::default() };
+    let profile = TrunkProfile {
+        reliable,
+        session_timer: dice.percent(50).then_some(timer),
+        ..TrunkProfile::default()
+    };
     Endpoint::new(EndpointConfig {
         listeners: vec![Listener::new(Transport::Udp, address(end))],
         trunks: vec![profile],
@@ -234,7 +237,9 @@ impl World {
         }
         let (headers, id) = (Vec::new(), OwnRequestId(1));
         let command = match act {
-            Act::Respond(status) => Command::Respond { leg, reply: Reply { body: body(), ..Reply::new(status) } },
+            Act::Respond(status) => {
+                Command::Respond { leg, reply: Reply { body: body(), ..Reply::new(status) } }
+            }
             Act::Cancel => Command::Cancel { leg, headers },
             Act::HangUp => Command::Bye { leg, headers },
             Act::ReInvite => Command::Request { leg, id, method: Method::Invite, headers, body: body() },
