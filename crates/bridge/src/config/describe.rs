@@ -15,7 +15,9 @@ impl Config {
             let _ = writeln!(
                 text,
                 "listener {} on {}, known as {}",
-                listener.transport, listener.bind, listener.advertised
+                listener.transport.name(),
+                listener.bind,
+                listener.advertised
             );
         }
         for trunk in &self.trunks {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use sip_core::{Reliable, SessionTimer};
+
 use super::error::{Place, listed};
 use super::header;
 use super::raw;
 use super::table::{Field, Given};
-use super::trunk::{Country, Headers, MetaHeaders, Offer, Reliable, Ringback, Session, SessionTimer};
+use super::trunk::{Country, Headers, MetaHeaders, Offer, Ringback, Session};
 use super::valid::{Checker, seconds};
 use super::value::{self, within};
 use crate::trunk::limit::Limits;

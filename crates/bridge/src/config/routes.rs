@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use media_relay::sdp::pbx::Codec;
+use sip_core::Nat;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, listed, nearest};
@@ -10,7 +11,7 @@ use super::manners::Ceilings;
 use super::raw;
 use super::sip::Sip;
 use super::table::{Field, Given};
-use super::trunk::{Dtmf, Nat, Trunk};
+use super::trunk::{Dtmf, Trunk};
 use super::valid::{Checker, Number};
 use super::value::{self, Network};
 

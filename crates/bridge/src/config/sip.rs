@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sip_core::Transport;
+
 use super::error::Place;
 use super::overlap::{Claim, Use};
 use super::raw;
@@ -12,7 +14,7 @@ use super::valid::{Checker, seconds};
 use super::value::{self, within};
 use crate::trunk::limit::Limits;
 use crate::trunk::locate::Means;
-use crate::trunk::target::Transport;
+use crate::trunk::target::{Target, default_port};
 
 /// SIP towards the PBXs.
 #[derive(Clone, Debug)]
@@ -137,7 +139,7 @@ impl Checker<'_> {
         let transport = self.choice(raw.transport, &TRANSPORTS);
         let transport = transport.required(self.report, "write transport = \"udp\", \"tcp\" or \"tls\"");
         let used_for = if transport == Some(Transport::Udp) { Use::Udp } else { Use::Tcp };
-        let port = transport.map(Transport::default_port);
+        let port = transport.map(default_port);
         let addresses = self.addresses(raw.bind, port, raw.advertised, used_for, claims);
         let tls = match transport {
             Some(Transport::Tls) => Some(self.listener_tls(raw.certificate, raw.key, raw.client_ca)?),
@@ -203,19 +205,15 @@ impl Checker<'_> {
     }
 
     /// Reports a target that no listener can send to.
-    pub(super) fn can_send(
-        &mut self,
-        place: &Place,
-        sip: Option<&Sip>,
-        target: &crate::trunk::target::Target,
-    ) -> bool {
+    pub(super) fn can_send(&mut self, place: &Place, sip: Option<&Sip>, target: &Target) -> bool {
         let Some(sip) = sip else { return true };
         let means = sip.means();
         let message = match (target.literal(), target.transport) {
             (Some(to), _) if means.reach(to.transport, to.address.ip()) => return true,
             (Some(to), _) if means.have(to.transport) => format!(
                 "{} cannot be reached from the {} listener: both must be of one IP version",
-                to.address, to.transport
+                to.address,
+                to.transport.name()
             ),
             (Some(to), _) => no_listener(to.transport),
             (None, Some(transport)) if !means.have(transport) => no_listener(transport),
@@ -233,6 +231,7 @@ const TRANSPORTS: [(&str, Transport); 3] =
     [("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)];
 
 fn no_listener(transport: Transport) -> String {
+    let transport = transport.name();
     format!(
         "goes by {transport}, and no listener does: add a [[sip.listener]] with transport = \"{transport}\", for the PBX calls back there"
     )

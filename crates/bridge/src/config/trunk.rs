@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use media_relay::sdp::pbx::Codec;
+use sip_core::{Nat, Reliable, SessionTimer, Transport, TrunkId, TrunkProfile};
 use wa_signaling::PhoneNumberId;
 
 use super::secret::LiveSecret;
@@ -13,7 +14,7 @@ use super::value::Network;
 use crate::trunk::limit::Limits;
 use crate::trunk::select::Aim;
 use crate::trunk::spend::{Budget, Rules};
-use crate::trunk::target::{Target, Transport};
+use crate::trunk::target::Target;
 use crate::trunk::{failover, health};
 
 /// A PBX.
@@ -73,23 +74,37 @@ pub struct Trunk {
 }
 
 impl Config {
-    /// The trunk that a source address belongs to, and its place in the file, from 0: of several
-    /// networks the one with the longest prefix has it.
+    /// The trunk that a source address belongs to, and its id, which is its place in the file: of
+    /// several networks the one with the longest prefix has the address.
     #[must_use]
-    pub fn trunk_at(&self, source: IpAddr) -> Option<(usize, &Trunk)> {
+    pub fn trunk_at(&self, source: IpAddr) -> Option<(TrunkId, &Trunk)> {
         let longest = |trunk: &Trunk| {
             let containing = trunk.sources.iter().filter(|network| network.contains(source));
             containing.map(Network::prefix).max()
         };
-        let trunks = self.trunks.iter().enumerate();
+        let trunks = (0..).map(TrunkId).zip(&self.trunks);
         trunks
-            .filter_map(|(index, trunk)| Some((longest(trunk)?, index, trunk)))
+            .filter_map(|(id, trunk)| Some((longest(trunk)?, id, trunk)))
             .max_by_key(|(prefix, ..)| *prefix)
-            .map(|(_, index, trunk)| (index, trunk))
+            .map(|(_, id, trunk)| (id, trunk))
     }
 }
 
 impl Trunk {
+    /// What the SIP endpoint is told of it.
+    #[must_use]
+    pub fn profile(&self) -> TrunkProfile {
+        TrunkProfile {
+            name: self.name.clone(),
+            advertised: self.advertised,
+            tcp_for_large: self.tcp_for_large,
+            nat: self.nat,
+            reliable: self.session.reliable,
+            session_timer: self.session.timer,
+            transfer: self.transfer,
+        }
+    }
+
     /// The first target that is an address, by UDP.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
@@ -106,17 +121,6 @@ pub enum Targets {
     Registered,
     /// Here; at least one.
     List(Vec<Aim>),
-}
-
-/// Where requests in a dialog go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nat {
-    /// To the Contact, unless that is a private address and the source is not.
-    Auto,
-    /// To where the dialog's first message came from.
-    Source,
-    /// To the Contact, always.
-    Contact,
 }
 
 /// TLS towards a PBX, where we are the client.
@@ -238,26 +242,6 @@ pub struct Session {
     pub reliable: Reliable,
     /// Whether our INVITE has an offer.
     pub offer: Offer,
-}
-
-/// The session timer (RFC 4028).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionTimer {
-    /// What is asked for.
-    pub expires: Duration,
-    /// Less is answered 422; at least 90 s, and no more than `expires`.
-    pub min_se: Duration,
-}
-
-/// Reliable provisional responses (RFC 3262).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reliable {
-    /// Not spoken.
-    Off,
-    /// Where the PBX wants them.
-    Supported,
-    /// Demanded.
-    Required,
 }
 
 /// Whether our INVITE has an offer.

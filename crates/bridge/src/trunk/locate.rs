@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use sip_core::Transport;
+
 use super::select::{Ranked, order};
-use super::target::{Destination, Host, Target, Transport, name};
+use super::target::{Destination, Host, Target, default_port, name};
 
 /// Most records of one answer that are looked at; those behind are left out.
 const MAX_RECORDS: usize = 16;
@@ -174,7 +176,7 @@ impl Search<'_> {
         }
         let transport = transport.or_else(|| self.means.0.first().map(|mean| mean.transport));
         let transport = transport.unwrap_or(Transport::Udp);
-        self.host(transport, self.name, transport.default_port())
+        self.host(transport, self.name, default_port(transport))
     }
 
     /// The names of the SRV records to look at: those NAPTR says, else those of every transport.

@@ -4,44 +4,17 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use sip_core::Transport;
+
 /// Longest name of a host (RFC 1035 2.3.4).
 const MAX_NAME: usize = 253;
 
-/// A transport protocol of SIP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transport {
-    /// One message a datagram.
-    Udp,
-    /// A stream.
-    Tcp,
-    /// A stream inside TLS.
-    Tls,
-}
-
-impl Transport {
-    /// The port of an address that names none (RFC 3261 19.1.2).
-    #[must_use]
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Self::Udp | Self::Tcp => 5060,
-            Self::Tls => 5061,
-        }
-    }
-
-    /// Its name in a URI parameter.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        }
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+/// The port of an address that names none (RFC 3261 19.1.2).
+#[must_use]
+pub const fn default_port(transport: Transport) -> u16 {
+    match transport {
+        Transport::Udp | Transport::Tcp => 5060,
+        Transport::Tls => 5061,
     }
 }
 
@@ -90,7 +63,7 @@ pub struct Destination {
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.transport, self.address)?;
+        write!(f, "{} {}", self.transport.name(), self.address)?;
         self.host.as_ref().map_or(Ok(()), |host| write!(f, " ({host})"))
     }
 }
@@ -108,7 +81,7 @@ impl Target {
     pub fn literal(&self) -> Option<Destination> {
         let Host::Ip(ip) = self.host else { return None };
         let transport = self.transport.unwrap_or(Transport::Udp);
-        let port = self.port.unwrap_or(transport.default_port());
+        let port = self.port.unwrap_or(default_port(transport));
         Some(Destination { transport, address: SocketAddr::new(ip, port), host: None })
     }
 }
@@ -120,7 +93,7 @@ impl fmt::Display for Target {
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
-        self.transport.map_or(Ok(()), |transport| write!(f, ";transport={transport}"))
+        self.transport.map_or(Ok(()), |transport| write!(f, ";transport={}", transport.name()))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Several listeners.
 
+use sip_core::Transport;
+
 use super::*;
-use crate::trunk::target::Transport;
 
 #[test]
 fn several_listeners_can_be_written() {
@@ -32,7 +33,7 @@ fn several_listeners_can_be_written() {
         .sip
         .listeners
         .iter()
-        .map(|listener| format!("{} {} {}", listener.transport, listener.bind, listener.advertised))
+        .map(|listener| format!("{} {} {}", listener.transport.name(), listener.bind, listener.advertised))
         .collect();
     let expected = [
         "udp 10.0.0.2:5060 10.0.0.2:5060",

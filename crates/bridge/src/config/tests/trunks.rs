@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use sip_core::{Nat, Reliable, SessionTimer, TrunkId};
+
 use super::*;
 use crate::trunk::failover;
 
@@ -117,6 +119,10 @@ fn everything_about_a_trunk_can_be_written() {
     assert_eq!(added, [("X-Rate", "low; really"), ("X-Tenant", "seven")].map(|(a, b)| (a.into(), b.into())));
     assert_eq!(headers.pass, ["X-Queue"]);
     let timer = Some(SessionTimer { expires: seconds(600), min_se: seconds(120) });
+    let profile = trunk.profile();
+    assert_eq!((profile.name.as_str(), profile.advertised), ("office", trunk.advertised));
+    assert_eq!((profile.nat, profile.tcp_for_large, profile.transfer), (Nat::Source, true, false));
+    assert_eq!((profile.reliable, profile.session_timer), (Reliable::Required, timer));
     assert_eq!(trunk.session, Session { timer, reliable: Reliable::Required, offer: Offer::Delayed });
 }
 
@@ -261,11 +267,11 @@ fn the_longest_prefix_says_whose_call_it_is() {
     ));
     let owner =
         |ip: &str| config.trunk_at(ip.parse().expect(ip)).map(|(index, trunk)| (index, trunk.name.as_str()));
-    assert_eq!(owner("10.0.0.5"), Some((0, "office")));
-    assert_eq!(owner("10.0.0.6"), Some((2, "lan")));
-    assert_eq!(owner("::ffff:10.0.0.6"), Some((2, "lan")));
-    assert_eq!(owner("192.0.2.1"), Some((1, "all")));
-    assert_eq!(owner("2001:db8::7"), Some((1, "all")));
+    assert_eq!(owner("10.0.0.5"), Some((TrunkId(0), "office")));
+    assert_eq!(owner("10.0.0.6"), Some((TrunkId(2), "lan")));
+    assert_eq!(owner("::ffff:10.0.0.6"), Some((TrunkId(2), "lan")));
+    assert_eq!(owner("192.0.2.1"), Some((TrunkId(1), "all")));
+    assert_eq!(owner("2001:db8::7"), Some((TrunkId(1), "all")));
     assert_eq!(owner("2001:db9::7"), None);
 }
 
