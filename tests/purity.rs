@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "bridge/src/config",
     "bridge/src/id.rs",
     "bridge/src/routing.rs",
+    "bridge/src/trunk",
 ];
 
 /// Thin shells around them.
@@ -53,6 +54,7 @@ const IO: &[&str] = &[
     "bridge/src/call/birth.rs",
     "bridge/src/call/execute.rs",
     "bridge/src/call/task.rs",
+    "bridge/src/config/file.rs",
     "bridge/src/config/secret.rs",
     "bridge/src/directory.rs",
     "bridge/src/http.rs",

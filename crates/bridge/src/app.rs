@@ -107,6 +107,9 @@ pub enum StartFailure {
         /// What the operating system said.
         source: io::Error,
     },
+    /// No listener is for UDP.
+    #[error("no [[sip.listener]] has transport = \"udp\"")]
+    NoUdp,
     /// The media workers could not start.
     #[error("media: {0}")]
     Media(#[from] StartError),
@@ -252,8 +255,11 @@ async fn bind_sip(config: &Config) -> Result<(Sip, mpsc::Receiver<Notice>, sip_c
     for (trunk, id) in config.trunks.iter().zip(0..) {
         networks.extend(trunk.sources.iter().map(|network| (*network, TrunkId(id))));
     }
+    // The driver has one socket so far.
+    let listener = config.sip.udp().ok_or(StartFailure::NoUdp)?;
+    let address = listener.bind;
     let listener =
-        Listener { transport: Transport::Udp, local: config.sip.bind, advertised: config.sip.advertised };
+        Listener { transport: Transport::Udp, local: listener.bind, advertised: listener.advertised };
     let sip = SipConfig {
         listeners: vec![listener],
         trunks: Vec::new(),
@@ -261,11 +267,10 @@ async fn bind_sip(config: &Config) -> Result<(Sip, mpsc::Receiver<Notice>, sip_c
         seed: random(),
         timers: sip_core::Timers::default(),
         trunk_of: Arc::new(move |source| {
-            let found = networks.iter().find(|(network, _)| network.contains(source));
-            found.map(|(_, trunk)| *trunk)
+            let containing = networks.iter().filter(|(network, _)| network.contains(source));
+            containing.max_by_key(|(network, _)| network.prefix()).map(|(_, trunk)| *trunk)
         }),
     };
-    let address = config.sip.bind;
     sip_core::bind(sip).await.map_err(|source| StartFailure::Bind { key: "sip.bind", address, source })
 }
 
@@ -334,15 +339,6 @@ async fn serve_webhooks(shared: Arc<Shared>, mut events: mpsc::Receiver<WebhookE
             }
         }
     }
-}
-
-/// The trunk names by which sources are told apart, for `wa-bridge check`.
-pub fn describe(config: &Config) -> String {
-    let trunks = config.trunks.iter().map(|trunk| {
-        let numbers = config.numbers.iter().filter(|number| number.trunk == trunk.name).count();
-        format!("trunk {:?}: calls go to {}, {numbers} number(s)\n", trunk.name, trunk.target)
-    });
-    trunks.collect()
 }
 
 #[cfg(test)]

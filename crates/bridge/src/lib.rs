@@ -9,5 +9,6 @@ mod id;
 mod metrics;
 pub mod record;
 mod routing;
+pub mod trunk;
 
 pub use id::CallId;

@@ -8,7 +8,7 @@ use bridge::app;
 use bridge::config::{Config, LogFormat};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{Level, Metadata, info};
+use tracing::{Level, Metadata, info, warn};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
         }
     };
     if matches!(command, Command::Check { .. }) {
-        print!("{} is good\n{}", path.display(), app::describe(&config));
+        print!("{} is good\n{}", path.display(), config.describe());
+        config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
         return ExitCode::SUCCESS;
     }
     match run(config) {
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> anyhow::Result<()> {
     start_log(&config)?;
+    config.warnings().iter().for_each(|warning| warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;

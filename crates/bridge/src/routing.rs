@@ -25,9 +25,10 @@ pub(crate) enum NoRoute {
     Callee(#[from] wa_signaling::identity::NotCallable),
 }
 
-/// The trunk that a source address belongs to.
+/// The trunk that a source address belongs to: of several networks the one with the longest prefix
+/// has it.
 pub(crate) fn trunk_of(config: &Config, source: IpAddr) -> Option<&Trunk> {
-    config.trunks.iter().find(|trunk| trunk.sources.iter().any(|network| network.contains(source)))
+    config.trunk_at(source).map(|(_, trunk)| trunk)
 }
 
 /// The route of a call from the PBX: `caller` is the user part of its `From`, which chooses the
@@ -140,7 +141,7 @@ mod tests {
     fn a_business_number_leads_to_its_trunk() {
         let config = config();
         let (number, trunk) = incoming(&config, &"2".parse().expect("an id")).expect("a route");
-        assert_eq!((number.destination.as_str(), trunk.name.as_str()), ("200", "office"));
+        assert_eq!((number.user(true).as_str(), trunk.name.as_str()), ("200", "office"));
         assert!(incoming(&config, &"3".parse().expect("an id")).is_none());
     }
 }

@@ -26,6 +26,8 @@ fn on_loopback(folder: &Path, sip: &str) -> PathBuf {
     let text = text
         .replace("[sip]", &format!("[sip]\nbind = \"{sip}\""))
         .replace("advertised = \"10.0.0.2\"", "advertised = \"127.0.0.1\"")
+        // Clear of the ports the system gives out, one of which SIP may be told to take.
+        .replace("# ports = \"30000-39999\"", "ports = \"10000-10999\"")
         .replace("[webhook]", "[webhook]\nlisten = \"127.0.0.1:0\"")
         .replace("[admin]", "[admin]\nlisten = \"127.0.0.1:0\"")
         .replace("# level = \"info\"", "level = \"trace\"");

@@ -84,6 +84,28 @@ pub enum Cause {
     NoRoute,
     /// No port or descriptor was free for the audio.
     NoMediaResource,
+    /// As many calls as may be are there already, of the trunk or of all.
+    TooManyCalls,
+    /// Too many calls began in this second.
+    TooManyCallsPerSecond,
+    /// The trunk may not call this destination.
+    DestinationRefused,
+    /// An emergency number or a short code, which only the PBX's other routes reach.
+    EmergencyNumber,
+    /// The trunk's minutes of the day are spent, or it called this callee too often.
+    SpendLimit,
+    /// The call reached the longest that the trunk allows.
+    LongestCall,
+    /// The PBX did not refresh the session (RFC 4028), or no longer knows the dialog.
+    SessionExpired,
+    /// The PBX transferred the call to another of its phones: this leg ends, the call goes on.
+    Transferred,
+    /// The phone that the PBX transferred the call to can't be reached, and nor can the first one.
+    TransferFailed,
+    /// The PBX redirected the call to where this trunk may not follow.
+    Redirected,
+    /// No target of the trunk is in service.
+    NoTarget,
     /// The bridge is shutting down.
     ShuttingDown,
     /// A fault of the bridge itself.
@@ -133,6 +155,18 @@ impl Cause {
             Self::PbxNoAnswer        => row("pbx_no_answer",      480, "Nobody answered at the PBX", 19, Pbx),
             Self::NoRoute            => row("no_route",           404, "No such destination", 1, Bridge),
             Self::NoMediaResource    => later(row("no_media_resource", 503, "No audio port free", 34, Bridge), 5),
+            Self::TooManyCalls       => later(row("too_many_calls", 503, "Too many calls", 34, Bridge), 5),
+            Self::TooManyCallsPerSecond => later(row("too_many_calls_per_second", 503, "Too many calls in a second", 42, Bridge), 1),
+            Self::DestinationRefused => row("destination_refused", 403, "This trunk may not call this destination", 21, Bridge),
+            // No Retry-After: it would have the PBX leave the trunk alone for other calls too.
+            Self::EmergencyNumber    => row("emergency_number",   503, "Emergency and short numbers are not reachable here", 34, Pbx),
+            Self::SpendLimit         => row("spend_limit",        403, "This trunk has spent what it may in a day", 21, Bridge),
+            Self::LongestCall        => row("longest_call",       480, "The longest call of this trunk is reached", 31, Bridge),
+            Self::SessionExpired     => row("session_expired",    408, "The session was not refreshed", 102, Pbx),
+            Self::Transferred        => row("transferred",        487, "Transferred", 16, Nobody),
+            Self::TransferFailed     => row("transfer_failed",    500, "The transfer failed", 41, Pbx),
+            Self::Redirected         => row("redirected",         480, "The PBX redirected the call elsewhere", 23, Pbx),
+            Self::NoTarget           => row("no_target",          503, "No target of the trunk is in service", 38, Pbx),
             Self::ShuttingDown       => later(row("shutting_down", 503, "Shutting down", 41, Bridge), 5),
             Self::Internal           => row("internal",           500, "Internal error", 41, Bridge),
         }
@@ -214,6 +248,17 @@ mod tests {
             Cause::Graph(ErrorKind::Unknown),
             Cause::PbxRefused(486),
             Cause::PbxRefused(299),
+            Cause::TooManyCalls,
+            Cause::TooManyCallsPerSecond,
+            Cause::DestinationRefused,
+            Cause::EmergencyNumber,
+            Cause::SpendLimit,
+            Cause::LongestCall,
+            Cause::SessionExpired,
+            Cause::Transferred,
+            Cause::TransferFailed,
+            Cause::Redirected,
+            Cause::NoTarget,
             Cause::Internal,
         ];
         for cause in causes {

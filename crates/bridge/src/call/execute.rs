@@ -68,10 +68,10 @@ impl CallTask {
             return;
         };
         let sdp = media.negotiation.offer();
-        let local = self.shared.config.sip.advertised;
+        let Some(local) = self.shared.config.sip.udp().map(|listener| listener.advertised) else { return };
         let number = &self.remains.number;
         let invite = headers::invite(&self.id, trunk, number, connect, &sdp, local);
-        debug!(sdp, target = %trunk.target, "INVITE to the PBX");
+        debug!(sdp, trunk = trunk.name, "INVITE to the PBX");
         let command = Command::Invite { leg: self.remains.leg, invite: Box::new(invite) };
         self.shared.sip.send(command).await;
     }

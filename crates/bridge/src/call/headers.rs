@@ -59,7 +59,9 @@ pub(crate) fn invite(
         (None, Some(bsuid)) => bsuid.to_owned(),
         (None, None) => "anonymous".to_owned(),
     };
-    let destination = Uri::sip(Some(&number.destination), trunk.target);
+    // Names are not looked up yet: nothing can be sent, and the call ends as unreachable.
+    let target = trunk.address().unwrap_or(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+    let destination = Uri::sip(Some(&number.user(trunk.headers.plus)), target);
     let mut from = NameAddr::new(Uri::sip(Some(&user), local));
     from.display = caller.name.as_deref().and_then(display_name);
     let named = [
@@ -76,7 +78,7 @@ pub(crate) fn invite(
         .filter_map(|(name, value)| Some((name.to_owned(), header_value(value?)?)))
         .collect();
     OutgoingInvite {
-        flow: Flow::udp(trunk.target),
+        flow: Flow::udp(target),
         answer_within: None,
         request_uri: destination.clone(),
         from,

@@ -3,13 +3,22 @@
 //! `raw` is what the user typed, `valid` what the program uses; docs/configuration.md tells
 //! the user of every key.
 
+mod access;
+mod describe;
 mod error;
+mod file;
+mod header;
+mod manners;
 mod overlap;
 mod raw;
 mod routes;
 mod secret;
+mod sip;
+mod table;
+mod targets;
 #[cfg(test)]
 mod tests;
+mod trunk;
 mod valid;
 mod value;
 
@@ -17,7 +26,12 @@ use std::path::Path;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use secret::LiveSecret;
-pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number, Sip, Trunk, Webhook};
+pub use sip::{Listener, ListenerTls, Sip, Strangers};
+pub use trunk::{
+    AcceptRegister, Auth, Country, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback,
+    Session, Targets, Tls, TlsIdentity, Trunk, User,
+};
+pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number, Webhook};
 pub use value::Network;
 
 use error::{Place, Report};

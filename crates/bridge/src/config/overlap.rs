@@ -10,10 +10,10 @@ use super::error::{Place, Report};
 pub(super) enum Use {
     /// A range of RTP ports.
     Media,
-    /// The SIP listener, on UDP.
-    Sip,
-    /// An HTTP listener, on TCP.
-    Http,
+    /// A SIP listener on UDP.
+    Udp,
+    /// A listener on TCP: HTTP, or SIP with or without TLS.
+    Tcp,
 }
 
 /// Ports that one key claims.
@@ -30,7 +30,7 @@ impl Claim {
         Self { place, used_for, bind: address.ip(), ports: address.port()..=address.port() }
     }
 
-    /// SIP and HTTP may share a number: one is UDP, the other TCP. Media is kept clear of both, so
+    /// UDP and TCP may share a number. Media is kept clear of both, so
     /// that no firewall rule for it opens a listener.
     fn collides(&self, other: &Self) -> bool {
         let is_own_protocol =
@@ -107,11 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn sip_and_http_may_have_the_same_number() {
-        let (sip, http) = (claim(Use::Sip, "::", 5060..=5060), claim(Use::Http, "::", 5060..=5060));
-        assert!(!sip.collides(&http));
-        assert!(http.collides(&claim(Use::Http, "::", 5060..=5060)));
-        assert!(http.collides(&claim(Use::Media, "::", 5000..=5100)));
-        assert!(!claim(Use::Http, "::", 0..=0).collides(&claim(Use::Http, "::", 0..=0)));
+    fn udp_and_tcp_may_have_the_same_number() {
+        let (udp, tcp) = (claim(Use::Udp, "::", 5060..=5060), claim(Use::Tcp, "::", 5060..=5060));
+        assert!(!udp.collides(&tcp));
+        assert!(tcp.collides(&claim(Use::Tcp, "::", 5060..=5060)));
+        assert!(tcp.collides(&claim(Use::Media, "::", 5000..=5100)));
+        assert!(!claim(Use::Tcp, "::", 0..=0).collides(&claim(Use::Tcp, "::", 0..=0)));
     }
 }

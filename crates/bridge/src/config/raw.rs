@@ -1,97 +1,9 @@
 //! What the user typed: every key of the file, each value with its place.
-//!
-//! Read from `toml`'s spanned tables and not by derived serde code, because that stops at the first
-//! mistake. Here a wrong type, an unknown key and a missing table are all reported in one pass.
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::error::{Place, Report, nearest};
-
-pub(super) const SECRET_REMEDY: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
-
-/// A value at its place.
-#[derive(Debug)]
-pub(super) struct Field<T> {
-    pub(super) place: Place,
-    pub(super) value: Given<T>,
-}
-
-/// What there is of a value.
-#[derive(Debug)]
-pub(super) enum Given<T> {
-    Absent,
-    /// Written, but wrong, and reported.
-    Wrong,
-    Good(T),
-}
-
-/// Where a secret is.
-#[derive(Debug)]
-pub(super) enum SecretAt {
-    /// In this environment variable.
-    Env(String),
-    /// In this file.
-    File(String),
-}
-
-impl<T> Field<T> {
-    /// Makes a value into something better, or reports why it is refused.
-    pub(super) fn check<U>(
-        self,
-        report: &mut Report,
-        check: impl FnOnce(T) -> Result<U, String>,
-    ) -> Field<U> {
-        let place = self.place.clone();
-        self.then(|value| match check(value) {
-            Ok(value) => Given::Good(value),
-            Err(message) => {
-                report.add(&place, message);
-                Given::Wrong
-            }
-        })
-    }
-
-    /// Makes a value into something else; `then` reports what is wrong with it.
-    fn then<U>(self, then: impl FnOnce(T) -> Given<U>) -> Field<U> {
-        let value = match self.value {
-            Given::Absent => Given::Absent,
-            Given::Wrong => Given::Wrong,
-            Given::Good(value) => then(value),
-        };
-        Field { place: self.place, value }
-    }
-
-    /// The value, or the default; nothing when it is wrong.
-    pub(super) fn or(self, default: T) -> Option<T> {
-        match self.value {
-            Given::Absent => Some(default),
-            Given::Wrong => None,
-            Given::Good(value) => Some(value),
-        }
-    }
-
-    /// The value; that there is none is a mistake.
-    pub(super) fn required(self, report: &mut Report, remedy: &str) -> Option<T> {
-        if let Given::Absent = self.value {
-            report.add(&self.place, format!("is missing: {remedy}"));
-        }
-        self.good()
-    }
-
-    /// The value, if there is a good one.
-    pub(super) fn good(self) -> Option<T> {
-        match self.value {
-            Given::Absent | Given::Wrong => None,
-            Given::Good(value) => Some(value),
-        }
-    }
-}
-
-/// A table of the file.
-trait Section: Sized {
-    fn read(table: Table<'_>, report: &mut Report) -> Self;
-}
+use super::error::{Place, Report};
+use super::table::{Field, FromText, Given, SecretAt, Section, Table, line_of};
 
 /// Declares a table: each key with what is read of it.
 macro_rules! tables {
@@ -134,7 +46,22 @@ tables! {
     Sip {
         bind: text -> Field<String>,
         advertised: text -> Field<String>,
+        listener: tables -> Vec<Listener>,
         user_agent: text -> Field<String>,
+        strangers: text -> Field<String>,
+        rate: integer -> Field<i64>,
+        ban_after: integer -> Field<i64>,
+        ban_s: integer -> Field<i64>,
+        max_calls: integer -> Field<i64>,
+        max_calls_per_second: integer -> Field<i64>,
+    }
+    Listener {
+        transport: text -> Field<String>,
+        bind: text -> Field<String>,
+        advertised: text -> Field<String>,
+        certificate: text -> Field<String>,
+        key: text -> Field<String>,
+        client_ca: text -> Field<String>,
     }
     Media {
         pbx: table -> MediaSide,
@@ -172,8 +99,98 @@ tables! {
         name: text -> Field<String>,
         sources: texts -> Field<Vec<Field<String>>>,
         target: text -> Field<String>,
+        targets: texts_or_tables -> Field<Vec<TargetTable>>,
         codecs: texts -> Field<Vec<Field<String>>>,
         default_number: text -> Field<String>,
+        advertised: text -> Field<String>,
+        nat: text -> Field<String>,
+        tcp_for_large: flag -> Field<bool>,
+        dtmf: text -> Field<String>,
+        ringback: text -> Field<String>,
+        ringback_country: text -> Field<String>,
+        transfer: flag -> Field<bool>,
+        redirect: flag -> Field<bool>,
+        tls: table -> Tls,
+        auth: optional -> Option<Auth>,
+        credentials: optional -> Option<Credentials>,
+        register: optional -> Option<Register>,
+        accept_register: optional -> Option<AcceptRegister>,
+        health: table -> Health,
+        failover: table -> Failover,
+        limits: table -> Limits,
+        dial: table -> Dial,
+        headers: table -> Headers,
+        session: table -> Session,
+    }
+    TargetTable {
+        uri: text -> Field<String>,
+        priority: integer -> Field<i64>,
+        weight: integer -> Field<i64>,
+    }
+    Tls {
+        ca: text -> Field<String>,
+        certificate: text -> Field<String>,
+        key: text -> Field<String>,
+        server_name: text -> Field<String>,
+        verify: text -> Field<String>,
+    }
+    Auth {
+        realm: text -> Field<String>,
+        algorithms: texts -> Field<Vec<Field<String>>>,
+        user: tables -> Vec<User>,
+    }
+    User {
+        name: text -> Field<String>,
+        password: secret -> Field<SecretAt>,
+    }
+    Credentials {
+        user: text -> Field<String>,
+        password: secret -> Field<SecretAt>,
+        realm: text -> Field<String>,
+    }
+    Register {
+        to: text -> Field<String>,
+        user: text -> Field<String>,
+        expires_s: integer -> Field<i64>,
+    }
+    AcceptRegister {
+        max_contacts: integer -> Field<i64>,
+        min_expires_s: integer -> Field<i64>,
+        max_expires_s: integer -> Field<i64>,
+    }
+    Health {
+        interval_s: integer -> Field<i64>,
+        down_after: integer -> Field<i64>,
+        up_after: integer -> Field<i64>,
+    }
+    Failover {
+        silence_s: integer -> Field<i64>,
+        on: integers -> Field<Vec<Field<i64>>>,
+    }
+    Limits {
+        calls: integer -> Field<i64>,
+        calls_per_second: integer -> Field<i64>,
+        longest_call_s: integer -> Field<i64>,
+        minutes_a_day: integer -> Field<i64>,
+        calls_per_callee_a_day: integer -> Field<i64>,
+    }
+    Dial {
+        allowed: texts -> Field<Vec<Field<String>>>,
+        refused: texts -> Field<Vec<Field<String>>>,
+        emergency: texts -> Field<Vec<Field<String>>>,
+    }
+    Headers {
+        plus: flag -> Field<bool>,
+        identity: text -> Field<String>,
+        meta: text -> Field<String>,
+        add: pairs -> Field<Vec<Field<(String, String)>>>,
+        pass: texts -> Field<Vec<Field<String>>>,
+    }
+    Session {
+        expires_s: integer -> Field<i64>,
+        min_se_s: integer -> Field<i64>,
+        reliable: text -> Field<String>,
+        offer: text -> Field<String>,
     }
     Number {
         phone_number_id: text -> Field<String>,
@@ -210,175 +227,15 @@ impl Raw {
         if !errors.is_empty() {
             return None;
         }
-        let place = Place { key: String::new(), line: None };
-        Some(Self::read(Table { text, place, values: root.into_inner(), known: Vec::new() }, report))
+        Some(Self::read(Table::root(text, root.into_inner()), report))
     }
 }
 
-/// A table that is being read.
-struct Table<'a> {
-    text: &'a str,
-    place: Place,
-    /// What was not asked for yet.
-    values: DeTable<'a>,
-    /// What was asked for.
-    known: Vec<&'static str>,
-}
-
-impl<'a> Table<'a> {
-    fn text(&mut self, key: &'static str, report: &mut Report) -> Field<String> {
-        self.take(key).check(report, text)
+impl FromText for TargetTable {
+    fn from_text(uri: Field<String>) -> Self {
+        let absent = || Field { place: uri.place.clone(), value: Given::Absent };
+        Self { priority: absent(), weight: absent(), uri }
     }
-
-    fn integer(&mut self, key: &'static str, report: &mut Report) -> Field<i64> {
-        self.take(key).check(report, |value| match value {
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| format!("{number} is too large a number")),
-            other => Err(format!("is {}, must be a whole number", named(&other))),
-        })
-    }
-
-    fn flag(&mut self, key: &'static str, report: &mut Report) -> Field<bool> {
-        self.take(key).check(report, |value| match value {
-            DeValue::Boolean(flag) => Ok(flag),
-            other => Err(format!("is {}, must be true or false, without quotes", named(&other))),
-        })
-    }
-
-    fn texts(&mut self, key: &'static str, report: &mut Report) -> Field<Vec<Field<String>>> {
-        let field = self.take(key);
-        let key = field.place.key.clone();
-        let list = field.check(report, |value| match value {
-            DeValue::Array(items) => Ok(items),
-            other => Err(format!("is {}, must be a list like [\"...\", \"...\"]", named(&other))),
-        });
-        list.then(|items| {
-            let item = |item: Spanned<DeValue<'a>>| {
-                let place = Place { key: key.clone(), line: self.line(&item) };
-                Field { place, value: Given::Good(item.into_inner()) }.check(report, text)
-            };
-            Given::Good(items.into_iter().map(item).collect())
-        })
-    }
-
-    /// `{ env = "NAME" }` or `{ file = "PATH" }`. What else stands there is not repeated: it may be
-    /// the secret.
-    fn secret(&mut self, key: &'static str, report: &mut Report) -> Field<SecretAt> {
-        let field = self.take(key);
-        let place = field.place.clone();
-        let table = field.check(report, |value| match value {
-            DeValue::Table(values) => Ok(values),
-            DeValue::String(_) => Err(format!("a secret has no place in this file: {SECRET_REMEDY}")),
-            other => Err(format!("is {}: {SECRET_REMEDY}", named(&other))),
-        });
-        table.then(|values| {
-            let SecretTable { env, file } = SecretTable::read(self.inner(place.clone(), values), report);
-            let message = match (env.value, file.value) {
-                (Given::Good(name), Given::Absent) => return Given::Good(SecretAt::Env(name)),
-                (Given::Absent, Given::Good(path)) => return Given::Good(SecretAt::File(path)),
-                (Given::Wrong, _) | (_, Given::Wrong) => return Given::Wrong,
-                (Given::Good(_), Given::Good(_)) => "names two places",
-                (Given::Absent, Given::Absent) => "names no place",
-            };
-            report.add(&place, format!("{message}: {SECRET_REMEDY}"));
-            Given::Wrong
-        })
-    }
-
-    /// The table in `key`; an empty one when it is absent, so that its keys have their defaults.
-    fn table<T: Section>(&mut self, key: &'static str, report: &mut Report) -> T {
-        let field = self.take(key).check(report, |value| match value {
-            DeValue::Table(values) => Ok(values),
-            other => Err(format!("is {}, must be a table like [{key}]", named(&other))),
-        });
-        // An absent table has no line, whatever the line of the table around it.
-        let is_given = matches!(field.value, Given::Good(_));
-        let place = Place { line: field.place.line.filter(|_| is_given), ..field.place.clone() };
-        T::read(self.inner(place, field.good().unwrap_or_default()), report)
-    }
-
-    /// The tables of an array of tables.
-    fn tables<T: Section>(&mut self, key: &'static str, report: &mut Report) -> Vec<T> {
-        let wrong =
-            |value: &DeValue<'_>| format!("is {}, must be tables, each under [[{key}]]", named(value));
-        let field = self.take(key);
-        let place = field.place.clone();
-        let items = field.check(report, |value| match value {
-            DeValue::Array(items) => Ok(items),
-            other => Err(wrong(&other)),
-        });
-        let mut tables = Vec::new();
-        for item in items.good().into_iter().flatten() {
-            let place = Place { line: self.line(&item), ..place.clone() };
-            match item.into_inner() {
-                DeValue::Table(values) => tables.push(T::read(self.inner(place, values), report)),
-                other => report.add(&place, wrong(&other)),
-            }
-        }
-        tables
-    }
-
-    fn take(&mut self, key: &'static str) -> Field<DeValue<'a>> {
-        self.known.push(key);
-        match self.values.remove_entry(key) {
-            Some((name, value)) => {
-                let place = Place { key: self.path(key), line: self.line(&name) };
-                Field { place, value: Given::Good(value.into_inner()) }
-            }
-            None => {
-                let place = Place { key: self.path(key), line: self.place.line };
-                Field { place, value: Given::Absent }
-            }
-        }
-    }
-
-    /// Reports what nobody asked for.
-    fn finish(self, report: &mut Report) {
-        for (name, _) in &self.values {
-            let place = Place { key: self.path(name.get_ref()), line: self.line(name) };
-            let remedy = match nearest(name.get_ref(), self.known.iter().copied()) {
-                Some(known) => format!("did you mean {known:?}?"),
-                None => format!("here are known: {}", self.known.join(", ")),
-            };
-            report.add(&place, format!("unknown key; {remedy}"));
-        }
-    }
-
-    fn inner(&self, place: Place, values: DeTable<'a>) -> Self {
-        Self { text: self.text, place, values, known: Vec::new() }
-    }
-
-    fn path(&self, key: &str) -> String {
-        if self.place.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place.key) }
-    }
-
-    fn line<T>(&self, item: &Spanned<T>) -> Option<usize> {
-        Some(line_of(self.text, item.span().start))
-    }
-}
-
-fn text(value: DeValue<'_>) -> Result<String, String> {
-    match value {
-        DeValue::String(text) => Ok(text.into_owned()),
-        other => Err(format!("is {}, must be a string in quotes", named(&other))),
-    }
-}
-
-/// The type of a value, with its article. The value itself may be a secret.
-fn named(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
 /// Every key there is, to compare the reference with.
@@ -401,6 +258,13 @@ impl<T> Keys for Field<T> {
 
 #[cfg(test)]
 impl<T: Keys> Keys for Vec<T> {
+    fn keys(path: &str) -> Vec<String> {
+        T::keys(path)
+    }
+}
+
+#[cfg(test)]
+impl<T: Keys> Keys for Option<T> {
     fn keys(path: &str) -> Vec<String> {
         T::keys(path)
     }

@@ -1,13 +1,18 @@
 //! The part of `valid` that makes trunks and numbers and ties them together.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use media_relay::sdp::pbx::Codec;
+use sip_core::Nat;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, listed, nearest};
-use super::raw::{self, Field};
-use super::valid::{Checker, Number, Sip, Trunk};
+use super::manners::Ceilings;
+use super::raw;
+use super::sip::Sip;
+use super::table::{Field, Given};
+use super::trunk::{Dtmf, Trunk};
+use super::valid::{Checker, Number};
 use super::value::{self, Network};
 
 const CODECS: [(&str, Codec); 3] = [("opus", Codec::Opus), ("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
@@ -65,25 +70,79 @@ impl Checker<'_> {
         taken.trunks += 1;
         let name = self.unique(raw.name, value::name, &mut taken.names, "like name = \"office\"");
         let sources = self.sources(raw.sources, index, &mut taken.networks);
-        let target = raw.target.check(self.report, |text| {
-            let target = value::target(&text)?;
-            match sip.map(|sip| sip.bind) {
-                Some(bind) if !can_send(bind, target) => Err(format!(
-                    "{target} cannot be reached from sip.bind {bind}: both must be of one IP version"
-                )),
-                _ => Ok(target),
-            }
-        });
-        let target =
-            target.required(self.report, "write where its calls go, like target = \"10.0.0.5:5060\"");
         let codecs = self.codecs(raw.codecs);
-        let default = raw.default_number;
-        let place = default.place.clone();
-        let default_number = default.check(self.report, |text| value::phone_number_id(&text)).good();
-        if let (Some(name), Some(id)) = (&name, &default_number) {
-            taken.defaults.push((place, name.clone(), id.clone()));
+        let default_number = self.default_number(raw.default_number, name.as_ref(), taken);
+        let targets = self.targets(raw.target, raw.targets, raw.accept_register.is_some(), sip);
+        let advertised = self.own_address(raw.advertised);
+        let nat = [("auto", Nat::Auto), ("source", Nat::Source), ("contact", Nat::Contact)];
+        let nat = self.choice(raw.nat, &nat).or(Nat::Auto);
+        let dtmf = [("rfc4733", Dtmf::Rfc4733), ("info", Dtmf::InfoRelay), ("info_dtmf", Dtmf::InfoDtmf)];
+        let dtmf = self.choice(raw.dtmf, &dtmf).or(Dtmf::Rfc4733);
+        let ringback = self.ringback(raw.ringback, raw.ringback_country);
+        let tls = self.tls(raw.tls);
+        let has_auth = raw.auth.is_some();
+        let auth = self.auth(raw.auth);
+        let credentials = self.credentials(raw.credentials);
+        let known = credentials.as_ref().and_then(Option::as_ref);
+        let register = self.register(raw.register, targets.as_ref(), known, sip);
+        let accept_register = self.accept_register(raw.accept_register, has_auth);
+        let health = self.health(raw.health);
+        let failover = self.failover(raw.failover);
+        let limits = self.limits(raw.limits);
+        let dial = self.dial(raw.dial);
+        let headers = self.headers(raw.headers);
+        let session = self.session(raw.session);
+        let Ceilings { limits, longest_call, budget } = limits?;
+        Some(Trunk {
+            name: name?,
+            sources: sources?,
+            targets: targets?,
+            codecs: codecs?,
+            default_number,
+            advertised: advertised?,
+            nat: nat?,
+            tcp_for_large: raw.tcp_for_large.or(false)?,
+            tls: tls?,
+            auth: auth?,
+            credentials: credentials?,
+            register: register?,
+            accept_register: accept_register?,
+            health: health?,
+            failover: failover?,
+            limits,
+            longest_call,
+            budget,
+            dial: dial?,
+            headers: headers?,
+            session: session?,
+            transfer: raw.transfer.or(true)?,
+            redirect: raw.redirect.or(false)?,
+            dtmf: dtmf?,
+            ringback: ringback?,
+        })
+    }
+
+    /// The default number, noted down until the numbers are known.
+    fn default_number(
+        &mut self,
+        field: Field<String>,
+        trunk: Option<&String>,
+        taken: &mut Taken,
+    ) -> Option<PhoneNumberId> {
+        let place = field.place.clone();
+        let id = field.check(self.report, |text| value::phone_number_id(&text)).good()?;
+        if let Some(trunk) = trunk {
+            taken.defaults.push((place, trunk.clone(), id.clone()));
         }
-        Some(Trunk { name: name?, sources: sources?, target: target?, codecs: codecs?, default_number })
+        Some(id)
+    }
+
+    fn own_address(&mut self, field: Field<String>) -> Option<Option<IpAddr>> {
+        let address = field.check(self.report, |text| match value::advertised(&text)? {
+            (ip, None) => Ok(ip),
+            (ip, Some(_)) => Err(format!("{text:?} has a port, that is the listener's: write \"{ip}\"")),
+        });
+        address.optional()
     }
 
     fn sources(
@@ -103,11 +162,11 @@ impl Checker<'_> {
         for item in items {
             let network = item.check(self.report, |text| {
                 let network: Network = text.parse()?;
-                match taken.iter().find(|(other, owner)| *owner != trunk && other.overlaps(&network)) {
-                    Some((other, _)) => Err(format!(
-                        "{text:?} overlaps {other} of another trunk: whose call would it be? Give each its own sources"
+                match taken.iter().any(|(other, owner)| *owner != trunk && *other == network) {
+                    true => Err(format!(
+                        "{text:?} is a source of another trunk too: whose call would it be? Give each its own sources"
                     )),
-                    None => Ok(network),
+                    false => Ok(network),
                 }
             });
             networks.extend(network.good());
@@ -124,21 +183,11 @@ impl Checker<'_> {
             _ => Ok(items),
         });
         let place = items.place.clone();
-        let items = items.or(Vec::new())?;
-        if items.is_empty() {
-            return Some(all);
+        match items.value {
+            Given::Absent => Some(all),
+            Given::Wrong => None,
+            Given::Good(items) => self.each_once(&place, items, &CODECS, "a codec"),
         }
-        let mut codecs = Vec::new();
-        for item in items {
-            let place = Place { line: item.place.line, ..place.clone() };
-            let codec = self.choice(item, &CODECS).good();
-            if codec.is_some_and(|codec| codecs.contains(&codec)) {
-                self.report.add(&place, "names a codec twice: once is enough");
-            } else {
-                codecs.extend(codec);
-            }
-        }
-        Some(codecs)
     }
 
     fn number(
@@ -164,10 +213,7 @@ impl Checker<'_> {
             })
         });
         let trunk = trunk.required(self.report, "write the name of the [[trunk]] its calls go to");
-        let destination = raw
-            .destination
-            .check(self.report, |text| value::sip_user(&text))
-            .required(self.report, "write whom the PBX is to ring, like destination = \"100\"");
+        let destination = raw.destination.check(self.report, |text| value::sip_user(&text)).optional();
         Some(Number {
             phone_number_id: id?.parse().ok()?,
             display: display?,
@@ -178,7 +224,7 @@ impl Checker<'_> {
     }
 
     /// A value that nobody else may have. `taken` holds those before, in `key`, with their lines.
-    fn unique(
+    pub(super) fn unique(
         &mut self,
         field: Field<String>,
         parse: impl FnOnce(&str) -> Result<String, String>,
@@ -210,10 +256,4 @@ impl Checker<'_> {
             }
         }
     }
-}
-
-/// Whether a socket on `bind` reaches `target`: one on `::` reaches both versions.
-fn can_send(bind: SocketAddr, target: SocketAddr) -> bool {
-    let is_dual_stack = bind.is_ipv6() && bind.ip().is_unspecified();
-    is_dual_stack || bind.is_ipv4() == target.is_ipv4()
 }

@@ -5,14 +5,16 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use media_relay::sdp::pbx::Codec;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
 use super::overlap::{self, Claim, Use};
-use super::raw::{self, Field, Raw, SecretAt};
+use super::raw::{self, Raw};
 use super::secret::LiveSecret;
-use super::value::{self, Network, within};
+use super::sip::Sip;
+use super::table::{self, Field, SecretAt};
+use super::trunk::Trunk;
+use super::value::{self, within};
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
 
 /// The whole configuration.
@@ -30,23 +32,12 @@ pub struct Config {
     pub admin: Admin,
     /// Limits and choices of a call.
     pub calls: Settings,
-    /// The PBXs; at least one. No source address belongs to two of them.
+    /// The PBXs; at least one. Their place here is their id.
     pub trunks: Vec<Trunk>,
     /// The business numbers; at least one.
     pub numbers: Vec<Number>,
     /// The log.
     pub log: Log,
-}
-
-/// SIP towards the PBXs.
-#[derive(Clone, Debug)]
-pub struct Sip {
-    /// Where it listens; port 0 takes any free one.
-    pub bind: SocketAddr,
-    /// What Via and Contact say; its port is that of `bind` unless told otherwise.
-    pub advertised: SocketAddr,
-    /// The User-Agent header.
-    pub user_agent: String,
 }
 
 /// The audio of both sides.
@@ -104,21 +95,6 @@ pub struct Admin {
     pub listen: SocketAddr,
 }
 
-/// A PBX.
-#[derive(Clone, Debug)]
-pub struct Trunk {
-    /// Its name in this file, in logs and metrics; no other trunk has it.
-    pub name: String,
-    /// Where its calls may come from; at least one.
-    pub sources: Vec<Network>,
-    /// Where calls from WhatsApp go, by SIP over UDP.
-    pub target: SocketAddr,
-    /// The codecs spoken with it, the best first; at least one.
-    pub codecs: Vec<Codec>,
-    /// The number its calls go out with, if not the first that names this trunk; one that does.
-    pub default_number: Option<PhoneNumberId>,
-}
-
 /// A business number.
 #[derive(Clone, Debug)]
 pub struct Number {
@@ -130,8 +106,19 @@ pub struct Number {
     pub token: LiveSecret,
     /// The name of its trunk, which exists.
     pub trunk: String,
-    /// The user part at the PBX that calls from WhatsApp go to.
-    pub destination: String,
+    /// The user part at the PBX that calls from WhatsApp go to; nothing: the number itself, with a `+`
+    /// where the trunk has one.
+    pub destination: Option<String>,
+}
+
+impl Number {
+    /// The user part of the Request-URI of its calls to the PBX; `plus` is what the trunk says of
+    /// numbers.
+    #[must_use]
+    pub fn user(&self, plus: bool) -> String {
+        let number = || format!("{}{}", if plus { "+" } else { "" }, self.display);
+        self.destination.clone().unwrap_or_else(number)
+    }
 }
 
 /// The log.
@@ -171,7 +158,7 @@ impl Checker<'_> {
         let media = self.media(raw.media, &mut claims);
         let graph = self.graph(raw.graph);
         let webhook = self.webhook(raw.webhook, &mut claims);
-        let admin = self.listener(raw.admin.listen, ([127, 0, 0, 1], 9090), Use::Http, &mut claims);
+        let admin = self.listener(raw.admin.listen, ([127, 0, 0, 1], 9090), Use::Tcp, &mut claims);
         let calls = self.calls(raw.calls);
         let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
         let log = self.log(raw.log);
@@ -187,20 +174,6 @@ impl Checker<'_> {
             numbers,
             log: log?,
         })
-    }
-
-    fn sip(&mut self, raw: raw::Sip, claims: &mut Vec<Claim>) -> Option<Sip> {
-        let bind = self.listener(raw.bind, ([0, 0, 0, 0], 5060), Use::Sip, claims);
-        let advertised = raw.advertised.check(self.report, |text| value::advertised(&text));
-        let advertised = bind.and_then(|bind| {
-            let place = advertised.place.clone();
-            let (ip, port) = advertised.or((bind.ip(), None))?;
-            let ip = self.reachable(&place, bind.ip(), ip, "PBXs reach")?;
-            Some(SocketAddr::new(ip, port.unwrap_or(bind.port())))
-        });
-        let own = concat!("wa-bridge/", env!("CARGO_PKG_VERSION")).to_owned();
-        let user_agent = raw.user_agent.check(self.report, |text| value::user_agent(&text)).or(own);
-        Some(Sip { bind: bind?, advertised: advertised?, user_agent: user_agent? })
     }
 
     fn media(&mut self, raw: raw::Media, claims: &mut Vec<Claim>) -> Option<Media> {
@@ -244,7 +217,13 @@ impl Checker<'_> {
     }
 
     /// The address to advertise, unless nobody could send to it.
-    fn reachable(&mut self, place: &Place, bind: IpAddr, ip: IpAddr, whose: &str) -> Option<IpAddr> {
+    pub(super) fn reachable(
+        &mut self,
+        place: &Place,
+        bind: IpAddr,
+        ip: IpAddr,
+        whose: &str,
+    ) -> Option<IpAddr> {
         let is_dual_stack = bind.is_ipv6() && bind.is_unspecified();
         let message = if ip.is_unspecified() {
             format!(
@@ -259,7 +238,7 @@ impl Checker<'_> {
         None
     }
 
-    fn listener(
+    pub(super) fn listener(
         &mut self,
         field: Field<String>,
         default: ([u8; 4], u16),
@@ -280,7 +259,7 @@ impl Checker<'_> {
     }
 
     fn webhook(&mut self, raw: raw::Webhook, claims: &mut Vec<Claim>) -> Option<Webhook> {
-        let listen = self.listener(raw.listen, ([127, 0, 0, 1], 8080), Use::Http, claims);
+        let listen = self.listener(raw.listen, ([127, 0, 0, 1], 8080), Use::Tcp, claims);
         let path = raw.path.check(self.report, |text| value::url_path(&text)).or("/webhook".into());
         let app_secret = self.secret(raw.app_secret);
         let verify_token = self.secret(raw.verify_token);
@@ -293,7 +272,7 @@ impl Checker<'_> {
             SecretAt::Env(name) => LiveSecret::from_env(&name, env(&name)),
             SecretAt::File(path) => LiveSecret::from_file(folder.join(path)),
         });
-        secret.required(self.report, raw::SECRET_REMEDY)
+        secret.required(self.report, table::SECRET_REMEDY)
     }
 
     fn calls(&mut self, raw: raw::Calls) -> Option<Settings> {
@@ -341,6 +320,6 @@ impl Checker<'_> {
     }
 }
 
-fn seconds(limits: RangeInclusive<i64>) -> impl FnOnce(i64) -> Result<Duration, String> {
+pub(super) fn seconds(limits: RangeInclusive<i64>) -> impl FnOnce(i64) -> Result<Duration, String> {
     move |number| within(limits)(number).map(Duration::from_secs)
 }
