@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::tone::ringback;
 
 #[test]
 fn comfort_noise_and_unknown_payload_types_are_counted_and_lose_nothing() {
@@ -75,6 +76,12 @@ enum Step {
     Raw(bool, Vec<u8>),
     Wait(u64),
     Renegotiate(usize),
+    Open,
+    Leave,
+    Play(Party),
+    Stop,
+    Key(Party, char, u64),
+    Digits(DigitMode),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -89,30 +96,73 @@ fn step() -> impl Strategy<Value = Step> {
         fields(&[111, 126, 0]).prop_map(|(a, b, c, d, e)| Step::WhatsApp(a, b, c, d, e)),
         (any::<bool>(), payload()).prop_map(|(pbx, bytes)| Step::Raw(pbx, bytes)),
         (0u64..300).prop_map(Step::Wait),
-        (0usize..3).prop_map(Step::Renegotiate),
+        (0usize..4).prop_map(Step::Renegotiate),
+        own_step(),
     ]
+}
+
+fn own_step() -> impl Strategy<Value = Step> {
+    let party = || proptest::sample::select(&[Party::Pbx, Party::WhatsApp]);
+    prop_oneof![
+        Just(Step::Open),
+        Just(Step::Leave),
+        party().prop_map(Step::Play),
+        Just(Step::Stop),
+        (party(), any::<char>(), 0..300_u64).prop_map(|(to, key, length)| Step::Key(to, key, length)),
+        (party(), 0..300_u64).prop_map(|(to, length)| Step::Key(to, '5', length)),
+        proptest::sample::select(&[DigitMode::Events, DigitMode::Off]).prop_map(Step::Digits),
+    ]
+}
+
+impl Rig {
+    fn take(&mut self, step: Step, medias: &[Media]) {
+        let now = self.now;
+        match step {
+            Step::Pbx(pt, ssrc, seq, ts, payload) => self.pbx(&packet(header(pt, ssrc, seq, ts), &payload)),
+            Step::WhatsApp(pt, ssrc, seq, ts, payload) => {
+                self.whatsapp(&packet(header(pt, ssrc, seq, ts), &payload));
+            }
+            Step::Raw(true, bytes) => self.pbx(&bytes),
+            Step::Raw(false, bytes) => self.whatsapp(&bytes),
+            Step::Wait(milliseconds) => self.wait(milliseconds),
+            Step::Renegotiate(which) => self.path.set_pbx(&medias[which]).expect("libopus"),
+            Step::Open => self.path.open(now),
+            Step::Leave => self.path.leave_pbx(now),
+            Step::Play(Party::Pbx) => {
+                self.path.play_to_pbx(now, ringback("gb").expect("listed")).expect("libopus");
+            }
+            Step::Play(Party::WhatsApp) => {
+                self.path.play_to_whatsapp(now, ringback("jp").expect("listed")).expect("libopus");
+            }
+            Step::Stop => self.path.stop_tone(),
+            Step::Key(to, key, length) => {
+                self.path.send_digit(now, to, key, ms(length));
+            }
+            Step::Digits(mode) => self.path.set_digits(mode),
+        }
+        while self.path.poll().is_some() {}
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// No bytes in any order panic, WhatsApp is never starved, and no new packet takes the
-    /// number of another.
+    /// No bytes and no commands in any order panic; WhatsApp gets nothing before the answer and is
+    /// never starved after it; no new packet takes the number of another.
     #[test]
     fn nothing_breaks_the_path(steps in proptest::collection::vec(step(), 1..60)) {
-        let medias = [pcmu(), media(Codec::Opus, 107, Some((101, 48_000))), media(Codec::Pcma, 8, None)];
-        let mut rig = Rig::open(&pcmu());
+        let medias = [
+            pcmu(),
+            media(Codec::Opus, 107, Some((101, 48_000))),
+            media(Codec::Pcma, 8, None),
+            Media { direction: Direction::RecvOnly, ..pcmu() },
+        ];
+        let mut rig = Rig::shut(&pcmu());
         for step in steps {
-            match step {
-                Step::Pbx(pt, ssrc, seq, ts, payload) => rig.pbx(&packet(header(pt, ssrc, seq, ts), &payload)),
-                Step::WhatsApp(pt, ssrc, seq, ts, payload) => rig.whatsapp(&packet(header(pt, ssrc, seq, ts), &payload)),
-                Step::Raw(true, bytes) => rig.pbx(&bytes),
-                Step::Raw(false, bytes) => rig.whatsapp(&bytes),
-                Step::Wait(milliseconds) => rig.wait(milliseconds),
-                Step::Renegotiate(which) => rig.path.set_pbx(&medias[which]).expect("libopus"),
-            }
-            while rig.path.poll().is_some() {}
+            rig.take(step, &medias);
+            prop_assert!(rig.path.is_open() || rig.to_whatsapp.is_empty());
         }
+        rig.path.open(rig.now);
         rig.wait(1000);
         let times: Vec<u128> = rig.to_whatsapp.iter().map(|(at, _)| *at).collect();
         prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 160), "{times:?}");

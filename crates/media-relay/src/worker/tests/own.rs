@@ -111,16 +111,16 @@ impl Leg {
     }
 }
 
-/// Both legs speak for so many packets; how loud each is in what WhatsApp hears, and how many
-/// packets that is.
-fn listen(far: &mut Far, legs: &mut [Leg; 2], decoder: &mut Decoder) -> (f64, f64, usize) {
+/// The first `speaking` legs speak; how loud each is in what WhatsApp hears, and how many packets
+/// that is.
+fn listen(far: &mut Far, legs: &mut [Leg; 2], speaking: usize, decoder: &mut Decoder) -> (f64, f64, usize) {
     let mut begin = 0;
     for turn in 0..30 {
         // What was on its way before is not judged.
         if turn == 5 {
             begin = far.lite.heard.len();
         }
-        for leg in &mut *legs {
+        for leg in &mut legs[..speaking] {
             leg.speak(far.session().pbx_address());
         }
         far.play(Duration::from_millis(20), |_| false);
@@ -145,26 +145,28 @@ fn after_a_transfer_only_the_new_leg_is_heard_though_the_old_one_goes_on_sending
     far.session().open();
     assert!(far.play(PATIENCE, |far| !far.lite.heard.is_empty()));
 
-    let (old, new, _) = listen(&mut far, &mut legs, &mut decoder);
+    let (old, new, _) = listen(&mut far, &mut legs, 2, &mut decoder);
     assert!(old > 3000.0 && new < 300.0, "{old} {new}");
 
     far.session().connect_pbx(legs[1].media());
-    let (old, new, _) = listen(&mut far, &mut legs, &mut decoder);
+    let (old, _, packets) = listen(&mut far, &mut legs, 1, &mut decoder);
+    assert!(old < 100.0 && packets > 10, "the new one is silent yet: {old} {packets}");
+    let (old, new, _) = listen(&mut far, &mut legs, 2, &mut decoder);
     assert!(old < 300.0 && new > 3000.0, "{old} {new}");
 
     // The new one hangs up, too: silence goes on.
     far.session().disconnect_pbx();
-    let (old, new, packets) = listen(&mut far, &mut legs, &mut decoder);
+    let (old, new, packets) = listen(&mut far, &mut legs, 2, &mut decoder);
     assert!(old < 100.0 && new < 100.0 && packets > 10, "{old} {new} {packets}");
 
     far.session().play_to_whatsapp(Tone { sound: Sound::One(700), cadence: &[] });
-    let (old, tone, packets) = listen(&mut far, &mut legs, &mut decoder);
+    let (old, tone, packets) = listen(&mut far, &mut legs, 2, &mut decoder);
     assert!(old < 100.0 && tone > 2000.0 && packets > 10, "{old} {tone} {packets}");
 
     // Back to the first.
     far.session().stop_tone();
     far.session().connect_pbx(legs[0].media());
-    let (old, new, _) = listen(&mut far, &mut legs, &mut decoder);
+    let (old, new, _) = listen(&mut far, &mut legs, 2, &mut decoder);
     assert!(old > 3000.0 && new < 300.0, "{old} {new}");
 
     let heard = &far.lite.heard;
@@ -186,6 +188,6 @@ fn music_is_heard_on_hold_by_an_address_of_zeros() {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 4000));
     let direction = pbx::Direction::RecvOnly;
     far.session().connect_pbx(pbx::Media { remote: nowhere, direction, ..legs[0].media() });
-    let (music, stranger, _) = listen(&mut far, &mut legs, &mut decoder);
+    let (music, stranger, _) = listen(&mut far, &mut legs, 2, &mut decoder);
     assert!(music > 3000.0 && stranger < 300.0, "{music} {stranger}");
 }
