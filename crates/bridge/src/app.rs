@@ -254,17 +254,12 @@ async fn bind_sip(config: &Config) -> Result<(Sip, mpsc::Receiver<Notice>, sip_c
     }
     let listener =
         Listener { transport: Transport::Udp, local: config.sip.bind, advertised: config.sip.advertised };
-    let sip = SipConfig {
-        listeners: vec![listener],
-        trunks: Vec::new(),
-        user_agent: config.sip.user_agent.clone(),
-        seed: random(),
-        timers: sip_core::Timers::default(),
-        trunk_of: Arc::new(move |source| {
-            let found = networks.iter().find(|(network, _)| network.contains(source));
-            found.map(|(_, trunk)| *trunk)
-        }),
-    };
+    let trunk_of = Arc::new(move |source| {
+        let found = networks.iter().find(|(network, _)| network.contains(source));
+        found.map(|(_, trunk)| *trunk)
+    });
+    let mut sip = SipConfig::new(vec![listener], random(), trunk_of);
+    sip.user_agent.clone_from(&config.sip.user_agent);
     let address = config.sip.bind;
     sip_core::bind(sip).await.map_err(|source| StartFailure::Bind { key: "sip.bind", address, source })
 }
