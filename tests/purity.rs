@@ -17,6 +17,9 @@ const PURE: &[&str] = &[
     "sip-core/src/transaction",
     "sip-core/src/dialog",
     "sip-core/src/endpoint",
+    "sip-core/src/transport/elsewhere.rs",
+    "sip-core/src/transport/lru.rs",
+    "sip-core/src/transport/strangers",
     "wa-signaling/src/lib.rs",
     "wa-signaling/src/graph",
     "wa-signaling/src/webhook",
@@ -43,7 +46,7 @@ const PURE: &[&str] = &[
 /// Thin shells around them.
 const IO: &[&str] = &[
     "sip-core/src/transport",
-    "sip-core/src/driver.rs",
+    "sip-core/src/driver",
     "wa-signaling/src/graph/client.rs",
     "wa-signaling/src/webhook/server.rs",
     "media-relay/src/worker",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
-use sip_core::{LegEvent, Listener, Notice, Sip, SipConfig, Transport, TrunkId};
+use sip_core::{LegEvent, Notice, Sip};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::random;
 
 /// How long running calls get to end on both sides when the program stops.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -47,13 +48,13 @@ impl Shared {
 
     /// Random bytes.
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
-        random()
+        random::bytes()
     }
 
     /// A number for the `o=` line of an SDP.
     pub(crate) fn session_id(&self) -> u64 {
         // Some PBXs read it as a signed 64-bit number, some as 53 bits of a double.
-        u64::from_be_bytes(random()) >> 12
+        u64::from_be_bytes(random::bytes()) >> 12
     }
 
     /// A user's number or id, as far as the log may have it.
@@ -88,12 +89,6 @@ fn mask(user: &str) -> String {
     user.chars().enumerate().map(|(at, c)| if at < shown { '*' } else { c }).collect()
 }
 
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system has random bytes");
-    bytes
-}
-
 /// Why the bridge did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFailure {
@@ -107,9 +102,9 @@ pub enum StartFailure {
         /// What the operating system said.
         source: io::Error,
     },
-    /// No listener is for UDP.
-    #[error("no [[sip.listener]] has transport = \"udp\"")]
-    NoUdp,
+    /// A SIP listener could not be bound, or its certificate not be read.
+    #[error("sip: {0}")]
+    Sip(io::Error),
     /// The media workers could not start.
     #[error("media: {0}")]
     Media(#[from] StartError),
@@ -137,7 +132,7 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running, StartFailure> {
     // Two providers are compiled in by different libraries; rustls wants to be told.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (sip, sip_events, driver) = bind_sip(&config).await?;
+    let (sip, sip_events, driver) = crate::sip::bind(&config).await.map_err(StartFailure::Sip)?;
     let webhook = listen("webhook.listen", config.webhook.listen).await?;
     let admin = listen("admin.listen", config.admin.listen).await?;
     let (webhook_events, webhook_queue) = mpsc::channel(wa_signaling::webhook::server::QUEUE);
@@ -248,30 +243,6 @@ impl Services {
             }
         });
     }
-}
-
-async fn bind_sip(config: &Config) -> Result<(Sip, mpsc::Receiver<Notice>, sip_core::Driver), StartFailure> {
-    let mut networks = Vec::new();
-    for (trunk, id) in config.trunks.iter().zip(0..) {
-        networks.extend(trunk.sources.iter().map(|network| (*network, TrunkId(id))));
-    }
-    // The driver has one socket so far.
-    let listener = config.sip.udp().ok_or(StartFailure::NoUdp)?;
-    let address = listener.bind;
-    let listener =
-        Listener { transport: Transport::Udp, local: listener.bind, advertised: listener.advertised };
-    let sip = SipConfig {
-        listeners: vec![listener],
-        trunks: Vec::new(),
-        user_agent: config.sip.user_agent.clone(),
-        seed: random(),
-        timers: sip_core::Timers::default(),
-        trunk_of: Arc::new(move |source| {
-            let containing = networks.iter().filter(|(network, _)| network.contains(source));
-            containing.max_by_key(|(network, _)| network.prefix()).map(|(_, trunk)| *trunk)
-        }),
-    };
-    sip_core::bind(sip).await.map_err(|source| StartFailure::Bind { key: "sip.bind", address, source })
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartFailure> {

@@ -7,8 +7,10 @@ mod directory;
 mod http;
 mod id;
 mod metrics;
+mod random;
 pub mod record;
 mod routing;
+mod sip;
 pub mod trunk;
 
 pub use id::CallId;

@@ -2,7 +2,7 @@
 //!
 //! [`message`] turns datagrams into requests and responses and back. [`endpoint`] is the whole of SIP behind one door:
 //! a pure machine that takes datagrams, commands and the time, and gives datagrams and events. [`driver`] runs it on a
-//! UDP socket.
+//! sockets and connections.
 
 #![cfg_attr(
     not(test),
@@ -39,4 +39,7 @@ pub use message::{
 };
 pub use profile::{Nat, Registrar, Reliable, SessionTimer, TrunkProfile};
 pub use transaction::timer::Timers;
+pub use transport::connection::ConnectionLimits;
+pub use transport::strangers::{StrangerAnswer, Strangers};
+pub use transport::tls::{TlsClient, TlsIdentity, TlsServer};
 pub use transport::{Flow, ListenerId, Transport, TrunkId};

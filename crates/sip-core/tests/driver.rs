@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sip_core::{
     Body, Command, Driver, Event, Flow, LegEvent, LegId, Listener, Notice, OutgoingInvite, Reply, Sip,
-    SipConfig, Timers, Transport, TrunkId, Uri, bind,
+    SipConfig, Transport, TrunkId, Uri, bind,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -17,14 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn endpoint(seed: u8, accepts: bool) -> (Sip, mpsc::Receiver<Notice>, Driver) {
     let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let config = SipConfig {
-        listeners: vec![Listener::new(Transport::Udp, loopback)],
-        trunks: Vec::new(),
-        user_agent: "test".to_owned(),
-        seed: [seed; 32],
-        timers: Timers::default(),
-        trunk_of: Arc::new(move |_| accepts.then_some(TrunkId(0))),
-    };
+    let trunk_of = Arc::new(move |_| accepts.then_some(TrunkId(0)));
+    let listener = Listener::new(Transport::Udp, loopback);
+    let config = SipConfig::new(vec![listener], [seed; 32], trunk_of);
     bind(config).await.unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod awaited_ack;
 pub(crate) mod id;
+pub(crate) mod next_hop;
 pub(crate) mod route_set;
 
 mod uac;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use crate::message::{Headers, Method, NameAddr, Request, Uri};
 use crate::transport::Flow;
 use id::DialogId;
+use next_hop::Paths;
 
 /// One dialog, early or confirmed.
 #[derive(Debug, Clone)]
@@ -25,8 +27,7 @@ pub(crate) struct Dialog {
     remote_cseq: Option<u32>,
     target: Uri,
     routes: Vec<NameAddr>,
-    /// Where to send when the next hop is a name: the address the peer was last known at.
-    peer: Flow,
+    paths: Paths,
 }
 
 /// A request comes too late: a later one of its dialog has been seen (RFC 3261 12.2.2).
@@ -67,9 +68,8 @@ impl Dialog {
         (request, flow)
     }
 
-    /// The path to a next hop. What is named and no address is where the peer was last known at.
     fn flow_to(&self, next_hop: &Uri) -> Flow {
-        next_hop.socket_addr().map_or(self.peer, |address| self.peer.to(address))
+        self.paths.to(next_hop, self.routes.is_empty())
     }
 
     /// Checks and notes the sequence number of a request of theirs.

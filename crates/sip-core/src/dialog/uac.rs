@@ -1,12 +1,11 @@
 //! The dialog as the UAC of its INVITE sees it (RFC 3261 12.1.2).
 
-use super::{Dialog, id::DialogId};
+use super::{Dialog, id::DialogId, next_hop::Paths};
 use crate::message::{Request, Response};
-use crate::transport::Flow;
 
 impl Dialog {
     /// From our INVITE and a response to it. A response without a Contact leaves the target as it was.
-    pub(crate) fn uac(invite: &Request, response: &Response, peer: Flow) -> Option<Self> {
+    pub(crate) fn uac(invite: &Request, response: &Response, paths: Paths) -> Option<Self> {
         let contact = response.headers.contact().map(|contact| contact.uri);
         let mut routes = response.headers.routes("Record-Route");
         routes.reverse();
@@ -25,7 +24,7 @@ impl Dialog {
             remote_cseq: None,
             target: contact.unwrap_or_else(|| invite.uri.clone()),
             routes,
-            peer,
+            paths,
         })
     }
 }

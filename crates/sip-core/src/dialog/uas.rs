@@ -1,12 +1,11 @@
 //! The dialog as the UAS of its INVITE sees it (RFC 3261 12.1.1).
 
-use super::{Dialog, id::DialogId};
+use super::{Dialog, id::DialogId, next_hop::Paths};
 use crate::message::Request;
-use crate::transport::Flow;
 
 impl Dialog {
     /// From an INVITE and our tag. `None` without a usable Contact: there would be nowhere to send a BYE.
-    pub(crate) fn uas(invite: &Request, local_tag: &str, peer: Flow) -> Option<Self> {
+    pub(crate) fn uas(invite: &Request, local_tag: &str, paths: Paths) -> Option<Self> {
         let from = invite.headers.from()?;
         let to = invite.headers.to()?;
         let id = DialogId {
@@ -22,7 +21,7 @@ impl Dialog {
             remote_cseq: Some(invite.headers.cseq()?.number),
             target: invite.headers.contact()?.uri,
             routes: invite.headers.routes("Record-Route"),
-            peer,
+            paths,
         })
     }
 }

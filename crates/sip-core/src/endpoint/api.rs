@@ -298,6 +298,17 @@ pub enum Input<'a> {
         /// Its bytes.
         bytes: &'a [u8],
     },
+    /// A message that is not taken: beyond a cap, or of a stranger. A request gets this status, anything else silence.
+    Refuse {
+        /// The path it came by.
+        flow: Flow,
+        /// Its bytes, as far as they were read.
+        bytes: &'a [u8],
+        /// The status.
+        status: u16,
+        /// The reason phrase.
+        reason: &'a str,
+    },
     /// The user wants something.
     Command(Command),
     /// A datagram could not be sent.

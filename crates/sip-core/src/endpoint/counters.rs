@@ -14,6 +14,16 @@ pub struct SipCounters {
     pub send_errors: u64,
     /// Dropped unread: from an address that is not allowed.
     pub not_allowed: u64,
+    /// Dropped unread: from a banned source.
+    pub banned: u64,
+    /// Dropped unread: from a source that sends too fast.
+    pub too_fast: u64,
+    /// Connections that peers opened.
+    pub connections_in: u64,
+    /// Connections of peers that were closed at once: too many.
+    pub connections_refused: u64,
+    /// Streams that were closed because nobody could say where the next message begins.
+    pub broken_streams: u64,
     /// Dropped: keep-alives.
     pub keep_alives: u64,
     /// Dropped: noise, unusable responses.
@@ -64,6 +74,11 @@ counters!(
     datagrams_out,
     send_errors,
     not_allowed,
+    banned,
+    too_fast,
+    connections_in,
+    connections_refused,
+    broken_streams,
     keep_alives,
     unparsable,
     bad_requests,

@@ -25,12 +25,24 @@ impl Endpoint {
                 tracing::debug!(%flow, reason = bad.reason, "bad request");
                 count(&self.counters.bad_requests);
                 self.refuse_broken(flow, bad.headers, bad.status, bad.reason);
+                self.strike(flow);
             }
             Err(error @ (ParseError::NotSip(_) | ParseError::BadResponse(_))) => {
                 tracing::debug!(%flow, %error, "dropped");
                 count(&self.counters.unparsable);
+                self.strike(flow);
             }
         }
+    }
+
+    /// Refuses a message that is not taken, without any state.
+    pub(super) fn refuse_unread(&mut self, flow: Flow, bytes: &[u8], status: u16, reason: &str) {
+        let headers = match parse::datagram(bytes) {
+            Ok(Message::Request(request)) if request.method != Method::Ack => request.headers,
+            Err(ParseError::BadRequest(bad)) => bad.headers,
+            Ok(_) | Err(_) => return,
+        };
+        self.refuse_broken(flow, headers, status, reason);
     }
 
     fn response(&mut self, now: Instant, flow: Flow, response: Response) {
@@ -126,7 +138,7 @@ impl Endpoint {
 
     fn new_call(&mut self, flow: Flow, key: ServerKey, request: Request) {
         let tag = self.ids.tag();
-        let Some(dialog) = Dialog::uas(&request, &tag, flow) else {
+        let Some(dialog) = Dialog::uas(&request, &tag, self.paths(flow)) else {
             return self.refuse(flow, &request, (400, Vec::new()));
         };
         let leg = LegId(self.next_leg);

@@ -29,11 +29,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::dialog::id::DialogId;
+use crate::dialog::next_hop::Paths;
 use crate::message::{Uri, Via};
 use crate::profile::TrunkProfile;
 use crate::transaction::TransactionId;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
-use crate::transport::{Flow, Transport, TrunkId};
+use crate::transport::{Flow, ListenerId, Transport, TrunkId};
 use alarms::{Alarms, Owner};
 pub use api::{
     Body, Command, EndpointConfig, Event, Input, LegEvent, LegId, Listener, Lost, Notice, Origin,
@@ -71,6 +72,8 @@ pub struct Load {
 #[derive(Debug)]
 pub struct Endpoint {
     config: EndpointConfig,
+    /// The same for every dialog.
+    listeners: Arc<[Listener]>,
     /// Of a trunk that is not configured.
     default_profile: TrunkProfile,
     /// In the order of the configuration.
@@ -86,6 +89,8 @@ pub struct Endpoint {
     dialogs: HashMap<DialogId, LegId>,
     alarms: Alarms,
     outputs: VecDeque<Output>,
+    /// Whom the last input counts against.
+    strike: Option<Flow>,
 }
 
 impl Endpoint {
@@ -99,6 +104,7 @@ impl Endpoint {
             default_profile: TrunkProfile::default(),
             trunks: Trunk::all(&config),
             ids: Ids::new(&config.seed),
+            listeners: config.listeners.as_slice().into(),
             config,
             counters,
             next_transaction: 0,
@@ -110,6 +116,7 @@ impl Endpoint {
             dialogs: HashMap::new(),
             alarms: Alarms::default(),
             outputs: VecDeque::new(),
+            strike: None,
         }
     }
 
@@ -125,6 +132,7 @@ impl Endpoint {
         }
         match input {
             Input::Datagram { flow, bytes } => self.datagram(now, flow, bytes),
+            Input::Refuse { flow, bytes, status, reason } => self.refuse_unread(flow, bytes, status, reason),
             Input::Command(command) => self.command(now, command),
             Input::TransportError { origin } => self.transport_error(now, origin),
             Input::Timeout => {}
@@ -174,6 +182,17 @@ impl Endpoint {
         self.outputs.push_back(Output::Send { flow, bytes, origin });
     }
 
+    /// Counts against the peer of the flow: a malformed message, a failed authentication. Whoever collects too many is
+    /// banned.
+    pub(super) fn strike(&mut self, flow: Flow) {
+        self.strike = Some(flow);
+    }
+
+    /// Whom the last input counts against.
+    pub(crate) fn take_strike(&mut self) -> Option<Flow> {
+        self.strike.take()
+    }
+
     fn event(&mut self, leg: LegId, event: Event) {
         self.outputs.push_back(Output::Notice(Notice::Leg(LegEvent { leg, event })));
     }
@@ -183,14 +202,26 @@ impl Endpoint {
         self.config.trunks.get(usize::from(trunk.0)).unwrap_or(&self.default_profile)
     }
 
+    /// A listener of ours.
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.config.listeners.get(usize::from(id.0))
+    }
+
     /// The address that we are reached at by a flow's peer.
     fn advertised(&self, flow: Flow) -> SocketAddr {
-        let listener = self.config.listeners.get(usize::from(flow.listener.0));
-        let listener = listener.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |listener| listener.advertised);
+        let listener = self
+            .listener(flow.listener)
+            .map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |listener| listener.advertised);
         match self.profile(flow.trunk).advertised {
             Some(ip) => SocketAddr::new(ip, listener.port()),
             None => listener,
         }
+    }
+
+    /// What a dialog with the peer of this flow must know of its paths.
+    pub(super) fn paths(&self, peer: Flow) -> Paths {
+        let nat = self.profile(peer.trunk).nat;
+        Paths { peer, nat, listeners: Arc::clone(&self.listeners) }
     }
 
     /// Our Via for a request on this flow.

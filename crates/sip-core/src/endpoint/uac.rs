@@ -95,7 +95,7 @@ impl Endpoint {
     fn dialog_of(&self, id: TransactionId, response: &Response) -> Option<Dialog> {
         let client = self.clients.get(id)?;
         match &client.work {
-            Work::Invite { machine, .. } => Dialog::uac(machine.request(), response, client.flow),
+            Work::Invite { machine, .. } => Dialog::uac(machine.request(), response, self.paths(client.flow)),
             Work::Bye { .. } | Work::Cancel { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! SIP messages (RFC 3261 section 7): requests and responses whose header fields are kept as received and in order.
 
 pub mod build;
+pub mod framing;
 pub mod headers;
 pub mod name_addr;
 pub mod params;

@@ -10,6 +10,12 @@ use super::{Headers, Message, Method, Request, Response, check, text};
 pub const MAX_DATAGRAM: usize = 65_535;
 /// The most header fields a message may have; a request with more gets 400.
 pub const MAX_HEADERS: usize = 256;
+/// The most bytes that start line and header fields may have together; a request with more gets 513.
+pub const MAX_HEAD: usize = 16 * 1024;
+/// The longest body; a request with a longer one gets 513. A datagram has no room for one.
+pub const MAX_BODY: usize = 64 * 1024;
+/// The longest Request-URI; a request with a longer one gets 414.
+pub const MAX_REQUEST_URI: usize = 2048;
 
 /// Why a datagram is no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +37,7 @@ pub enum ParseError {
 /// What is needed to answer a broken request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRequest {
-    /// 400 or 505.
+    /// 400, 414, 505 or 513.
     pub status: u16,
     /// The reason phrase.
     pub reason: &'static str,
@@ -52,15 +58,24 @@ pub fn datagram(bytes: &[u8]) -> Result<Message, ParseError> {
     let bytes = start.and_then(|start| bytes.get(start..)).ok_or(ParseError::KeepAlive)?;
     let (line, rest) = take_line(bytes).ok_or(ParseError::NotSip("no line"))?;
     match start_line(line)? {
-        StartLine::Request(method, uri) => request(method, uri, rest),
-        StartLine::Response(status, reason) => response(status, reason, rest),
+        StartLine::Request(method, uri) => request(bytes, method, uri, rest),
+        StartLine::Response(status, reason) => response(bytes, status, reason, rest),
     }
 }
 
-fn request(method: Method, uri: Result<super::Uri, Fault>, rest: &[u8]) -> Result<Message, ParseError> {
+fn request(
+    whole: &[u8],
+    method: Method,
+    uri: Result<super::Uri, Fault>,
+    rest: &[u8],
+) -> Result<Message, ParseError> {
     let (headers, after) = header_fields(rest);
     let message = uri.and_then(|uri| {
-        let body = after.and_then(|after| body(&headers, after)).map_err(|reason| (400, reason))?;
+        let after = after.map_err(|reason| (400, reason))?;
+        if whole.len() - after.len() > MAX_HEAD {
+            return Err((513, "Message Too Large"));
+        }
+        let body = body(&headers, after).map_err(|reason| (400, reason))?;
         Ok((uri, body))
     });
     let (status, reason, headers) = match message {
@@ -79,9 +94,11 @@ fn request(method: Method, uri: Result<super::Uri, Fault>, rest: &[u8]) -> Resul
     Err(ParseError::BadRequest(Box::new(BadRequest { status, reason, headers })))
 }
 
-fn response(status: u16, reason: String, rest: &[u8]) -> Result<Message, ParseError> {
+fn response(whole: &[u8], status: u16, reason: String, rest: &[u8]) -> Result<Message, ParseError> {
     let (headers, after) = header_fields(rest);
+    let fits = |after: &&[u8]| whole.len() - after.len() <= MAX_HEAD;
     let body = after
+        .and_then(|after| Some(after).filter(fits).ok_or("Message Too Large"))
         .and_then(|after| body(&headers, after))
         .and_then(|body| check::response(&headers).map(|()| body))
         .map_err(ParseError::BadResponse)?;
@@ -106,13 +123,18 @@ fn start_line(line: &[u8]) -> Result<StartLine, ParseError> {
     let mut parts = line.split(' ');
     let method = parts.next().and_then(Method::parse).ok_or(ParseError::NotSip("no method"))?;
     let uri = match (parts.next(), parts.next(), parts.next()) {
-        (Some(uri), Some(version), None) if version.eq_ignore_ascii_case("SIP/2.0") => {
-            uri.parse().map_err(|_| (400, "Bad Request-URI"))
-        }
+        (Some(uri), Some(version), None) if version.eq_ignore_ascii_case("SIP/2.0") => request_uri(uri),
         (Some(_), Some(version), None) if is_version(version) => Err((505, "Version Not Supported")),
         _ => Err((400, "Bad Request-Line")),
     };
     Ok(StartLine::Request(method, uri))
+}
+
+fn request_uri(uri: &str) -> Result<super::Uri, Fault> {
+    if uri.len() > MAX_REQUEST_URI {
+        return Err((414, "Request-URI Too Long"));
+    }
+    uri.parse().map_err(|_| (400, "Bad Request-URI"))
 }
 
 fn strip_version(line: &str) -> Option<&str> {
@@ -199,8 +221,13 @@ fn unfold(field: &mut Field, line: &[u8]) {
     field.value.push_str(more);
 }
 
-/// The body: what Content-Length says, or on a datagram without one all the rest (RFC 3261 18.3).
-fn body(headers: &Headers, after: &[u8]) -> Result<Bytes, &'static str> {
+/// What Content-Length says, of a message as far as its empty line.
+pub(super) fn content_length(head: &[u8]) -> Result<Option<usize>, &'static str> {
+    let (_, rest) = take_line(head).ok_or("No End of Headers")?;
+    declared_length(&header_fields(rest).0)
+}
+
+fn declared_length(headers: &Headers) -> Result<Option<usize>, &'static str> {
     let mut length = None;
     for value in headers.get_all("Content-Length") {
         let this = text::number::<usize>(value).ok_or("Bad Content-Length")?;
@@ -209,6 +236,12 @@ fn body(headers: &Headers, after: &[u8]) -> Result<Bytes, &'static str> {
         }
         length = Some(this);
     }
+    Ok(length)
+}
+
+/// The body: what Content-Length says, or on a datagram without one all the rest (RFC 3261 18.3).
+fn body(headers: &Headers, after: &[u8]) -> Result<Bytes, &'static str> {
+    let length = declared_length(headers)?;
     let body = after.get(..length.unwrap_or(after.len()));
     body.map(Bytes::copy_from_slice).ok_or("Content-Length Too Large")
 }

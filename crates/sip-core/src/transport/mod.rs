@@ -1,9 +1,23 @@
 //! Where messages come from and go to.
 
+pub(crate) mod connection;
+pub(crate) mod connections;
+pub(crate) mod names;
+pub(crate) mod strangers;
+pub(crate) mod tcp;
+pub(crate) mod tls;
 pub(crate) mod udp;
+
+mod elsewhere;
+mod lru;
 
 use std::fmt;
 use std::net::SocketAddr;
+
+use crate::message::uri::SIP_PORT;
+
+/// The default port of SIP over TLS.
+const SIPS_PORT: u16 = 5061;
 
 /// A transport protocol (RFC 3261 section 18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +42,14 @@ impl Transport {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
             Self::Tls => "TLS",
+        }
+    }
+
+    /// The port where none is named (RFC 3261 19.1.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => SIP_PORT,
+            Self::Tls => SIPS_PORT,
         }
     }
 

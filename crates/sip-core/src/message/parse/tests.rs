@@ -126,3 +126,14 @@ fn too_many_headers() {
     let many = "X: y\r\n".repeat(MAX_HEADERS);
     assert_eq!(refused(&options(&format!("{many}\r\n"))), (400, "Too Many Headers"));
 }
+
+#[test]
+fn sizes_have_caps() {
+    let long = "x".repeat(MAX_HEAD);
+    assert_eq!(refused(&options(&format!("X: {long}\r\n\r\n"))), (513, "Message Too Large"));
+    let uri = format!("sip:{}@h", "b".repeat(MAX_REQUEST_URI));
+    let text = options("\r\n").replace("sip:b@h SIP", &format!("{uri} SIP"));
+    assert_eq!(refused(&text), (414, "Request-URI Too Long"));
+    let response = format!("SIP/2.0 200 OK\r\n{HEAD}CSeq: 1 BYE\r\nX: {long}\r\n\r\n");
+    assert_eq!(datagram(response.as_bytes()), Err(ParseError::BadResponse("Message Too Large")));
+}
