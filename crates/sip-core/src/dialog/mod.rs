@@ -3,6 +3,7 @@
 pub(crate) mod awaited_ack;
 pub(crate) mod id;
 pub(crate) mod route_set;
+pub(crate) mod session_timer;
 
 mod uac;
 mod uas;
@@ -10,13 +11,15 @@ mod uas;
 use bytes::Bytes;
 
 use crate::message::{Headers, Method, NameAddr, Request, Uri};
-use crate::transport::Flow;
+use crate::transport::{Flow, TrunkId};
 use id::DialogId;
 
 /// One dialog, early or confirmed.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialog {
     pub(crate) id: DialogId,
+    /// Did we send the INVITE that began it, so that the Call-ID is ours?
+    pub(crate) owns_call_id: bool,
     /// Our From, with our tag.
     local: NameAddr,
     /// Our To, with their tag.
@@ -65,6 +68,11 @@ impl Dialog {
         let flow = self.flow_to(&routed.next_hop);
         let request = Request { method, uri: routed.uri, headers, body: Bytes::new() };
         (request, flow)
+    }
+
+    /// The trunk of the peer.
+    pub(crate) fn trunk(&self) -> TrunkId {
+        self.peer.trunk
     }
 
     /// The path to a next hop. What is named and no address is where the peer was last known at.

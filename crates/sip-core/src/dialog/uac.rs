@@ -19,6 +19,7 @@ impl Dialog {
         };
         Some(Self {
             id,
+            owns_call_id: true,
             local,
             remote,
             local_cseq: invite.headers.cseq()?.number,

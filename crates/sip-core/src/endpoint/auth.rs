@@ -153,7 +153,7 @@ impl Endpoint {
 }
 
 /// The transaction of a request that may be challenged.
-enum Machine<'a> {
+pub(super) enum Machine<'a> {
     Invite(&'a mut ClientInvite),
     NonInvite(&'a mut ClientNonInvite),
 }
@@ -164,6 +164,7 @@ impl Work {
         match self {
             Self::Invite { machine, .. } => Some(Machine::Invite(machine)),
             Self::Bye { machine, .. } => Some(Machine::NonInvite(machine)),
+            Self::Request(own) => Some(own.machine()),
             Self::Cancel { .. } => None,
         }
     }

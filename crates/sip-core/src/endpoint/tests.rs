@@ -2,7 +2,9 @@
 
 mod auth;
 mod bench;
+mod glare;
 mod in_dialog;
+mod own_request;
 mod pair;
 mod register;
 mod robust;
