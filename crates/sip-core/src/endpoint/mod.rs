@@ -15,6 +15,7 @@ mod incoming;
 mod leg;
 mod outgoing;
 mod own_request;
+mod own_response;
 mod own_transaction;
 mod register;
 mod response;
