@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::auth::copy_credentials;
 use super::client::Work;
+use super::leg::Leg;
 use super::own_request::{Open, OwnRequest, OwnRequests, Retry, Unacknowledged};
 use super::own_transaction::OwnTransaction;
 use super::{Body, Endpoint, Event, LegId, Lost, OwnRequestId, Rejection};
@@ -93,12 +95,17 @@ impl Endpoint {
     /// Sends the ACK for a 2xx to our re-INVITE, and keeps it (RFC 3261 13.2.2.4).
     fn acknowledge_own(&mut self, leg: LegId, id: TransactionId, body: Option<&Body>) {
         let branch = self.ids.branch();
-        let cseq = self.own_transaction(id).and_then(|own| own.invite()?.headers.cseq());
-        let (Some(cseq), Some(session)) = (cseq, self.confirmed(leg)) else {
+        let own = self.clients.get(id).and_then(|client| Some((client.flow, client.work.own_invite()?)));
+        let Some((sent_by, invite)) = own else {
             return;
         };
-        let (mut ack, flow) = session.dialog.ack(cseq.number);
+        let Some(Leg::Confirmed(session)) = self.legs.get(&leg) else {
+            return;
+        };
+        let number = invite.headers.cseq().map_or(0, |cseq| cseq.number);
+        let (mut ack, flow) = session.dialog.ack(number);
         ack.headers.push_first("Via", self.via(flow, &branch).to_string());
+        copy_credentials(&mut ack.headers, flow, &invite.headers, sent_by);
         ack.headers.push("User-Agent", self.config.user_agent.clone());
         if let Some(body) = body {
             ack.headers.push("Content-Type", body.content_type.clone());
@@ -211,6 +218,16 @@ impl Endpoint {
                 Some(false) => self.close_client(id),
                 None => {}
             }
+        }
+    }
+}
+
+impl Work {
+    /// The re-INVITE of ours, if it is one.
+    fn own_invite(&self) -> Option<&Request> {
+        match self {
+            Self::Request(own) => own.invite(),
+            _ => None,
         }
     }
 }

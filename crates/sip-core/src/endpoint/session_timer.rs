@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Work;
 use super::incoming::Refusal;
-use super::leg::{Cancel, Leg, Offer, Session};
+use super::leg::{Leg, Offer, Session};
 use super::own_request::{Open, OwnRequest};
 use super::{Body, Endpoint, LegId, Lost, OwnRequestId, Rejection};
 use crate::dialog::session_timer::{
@@ -13,8 +13,6 @@ use crate::dialog::session_timer::{
 use crate::message::{Headers, Method, Request, Response};
 use crate::profile;
 use crate::transaction::TransactionId;
-use crate::transaction::client_invite::ClientInvite;
-use crate::transaction::key::ClientKey;
 use crate::transport::TrunkId;
 
 /// How often an INVITE is sent, 422 after 422; each must ask for a longer interval.
@@ -228,43 +226,26 @@ impl Endpoint {
     }
 
     /// Sends an INVITE again that was refused for a reason that can be mended: same Call-ID, From and To, next CSeq.
-    pub(super) fn resend_invite(
+    fn resend_invite(
         &mut self,
         now: Instant,
         id: TransactionId,
         leg: LegId,
         mend: impl FnOnce(&mut Headers),
     ) -> bool {
+        let flow = self.clients.get(id).map(|client| client.flow);
+        let (Some(mut request), Some(flow)) = (self.invite_of(id).cloned(), flow) else {
+            return false;
+        };
+        let Some(cseq) = request.headers.cseq().filter(|_| self.is_wanted(id)) else {
+            return false;
+        };
         let branch = self.ids.branch();
-        let Some(client) = self.clients.get(id) else {
-            return false;
-        };
-        let Work::Invite { machine, .. } = &client.work else {
-            return false;
-        };
-        let (flow, mut request) = (client.flow, machine.request().clone());
-        let early = match self.legs.get_mut(&leg) {
-            Some(Leg::Outgoing(outgoing))
-                if outgoing.invite == id && matches!(outgoing.cancel, Cancel::NotWanted) =>
-            {
-                std::mem::take(&mut outgoing.early)
-            }
-            _ => return false,
-        };
-        for session in early {
-            self.dialogs.remove(&session.dialog.id);
-            self.abandon(now, session.pending);
-        }
-        let number = request.headers.cseq().map_or(0, |cseq| cseq.number).wrapping_add(1);
         request.headers.set_top_via(&self.via(flow, &branch));
-        request.headers.set("CSeq", format!("{number} INVITE"));
+        request.headers.set("CSeq", format!("{} INVITE", cseq.number.wrapping_add(1)));
         mend(&mut request.headers);
-        let machine = Box::new(ClientInvite::new(now, request, self.config.timers));
-        let key = ClientKey { branch, method: Method::Invite };
-        let again = self.open_client(now, key, flow, Work::Invite { machine, leg, acks: Vec::new() });
-        if let Some(Leg::Outgoing(outgoing)) = self.legs.get_mut(&leg) {
-            outgoing.invite = again;
-        }
+        self.forget_all_early(now, leg);
+        self.send_again(now, id, request, branch);
         true
     }
 

@@ -2,6 +2,7 @@
 
 use super::bench::*;
 use super::uac;
+use crate::auth::{Account, Credentials, Secret};
 use crate::endpoint::*;
 use crate::message::{Method, Request};
 
@@ -306,5 +307,48 @@ fn our_bye_goes_out_beside_an_open_reinvite() {
         "a 2xx that crosses the BYE is acknowledged"
     );
     assert_eq!(results(&mut bench), ["ended"]);
+    bench.assert_forgotten();
+}
+
+const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"pbx\", nonce=\"n1\", qop=\"auth\"";
+
+fn with_account() -> TrunkProfile {
+    let credentials = Credentials { user: "us".into(), password: Secret::new("secret") };
+    TrunkProfile { outbound: Some(Account { credentials, realm: None }), ..TrunkProfile::default() }
+}
+
+#[test]
+fn a_challenged_request_within_a_dialog_goes_out_again() {
+    for method in [Method::Info, Method::Invite] {
+        let mut bench = Bench::with(with_account());
+        let (leg, _) = confirmed(&mut bench);
+        ask(&mut bench, leg, 5, method.clone(), "v=0");
+        let first = sent_request(&bench);
+        bench.receive(&reply(&first, 407, CHALLENGE));
+        let again = sent_request(&bench);
+        assert!(again.headers.get("Proxy-Authorization").is_some());
+        assert_eq!(again.headers.cseq().unwrap().number, 2);
+        assert_eq!((&again.body, &again.method), (&first.body, &method));
+        bench.receive(&reply(&again, 200, "Contact: <sip:100@192.0.2.1>"));
+        assert_eq!(results(&mut bench), ["5: 200"]);
+        if method == Method::Invite {
+            let ack = sent_request(&bench);
+            assert_eq!(ack.headers.get("CSeq"), Some("2 ACK"));
+        }
+        bench.bye(leg);
+        bench.assert_forgotten();
+    }
+}
+
+#[test]
+fn a_challenge_that_comes_after_the_bye_is_not_answered() {
+    let mut bench = Bench::with(with_account());
+    let (leg, _) = confirmed(&mut bench);
+    ask(&mut bench, leg, 5, Method::Invite, "v=0");
+    let invite = sent_request(&bench);
+    bench.receive(&reply(&invite, 100, ""));
+    bench.bye(leg);
+    bench.receive(&reply(&invite, 407, CHALLENGE));
+    assert_eq!(bench.take_sent(), ["INVITE", "BYE", "ACK"]);
     bench.assert_forgotten();
 }

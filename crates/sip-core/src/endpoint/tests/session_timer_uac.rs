@@ -4,6 +4,7 @@ use super::bench::*;
 use super::own_request::results;
 use super::session_timer::{seconds, timed};
 use super::uac::{outgoing, reply};
+use crate::auth::{Account, Credentials, Secret};
 use crate::endpoint::*;
 use crate::message::{Method, Request};
 
@@ -163,4 +164,20 @@ fn a_refresh_that_meets_theirs_is_tried_again() {
     assert_eq!(again.method, Method::Invite);
     bench.receive(&reply(&again, 200, "t1", "Session-Expires: 600;refresher=uac"));
     assert_eq!(results(&mut bench), ["refresh: 200"]);
+}
+
+#[test]
+fn a_422_after_a_challenge_keeps_the_credentials() {
+    let credentials = Credentials { user: "us".into(), password: Secret::new("secret") };
+    let outbound = Some(Account { credentials, realm: None });
+    let (mut bench, invite) = calling(TrunkProfile { outbound, ..timed(120, 90) });
+    bench.receive(&reply(&invite, 401, "t0", "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\""));
+    let known = bench.last().request();
+    bench.receive(&reply(&known, 422, "t1", "Min-SE: 400"));
+    let longer = bench.last().request();
+    assert_eq!((get(&longer, "CSeq"), get(&longer, "Min-SE")), (Some("3 INVITE"), Some("400")));
+    assert_eq!(get(&longer, "Authorization"), get(&known, "Authorization"));
+    bench.receive(&reply(&longer, 200, "t2", ""));
+    assert_eq!(bench.take_sent(), ["ACK", "INVITE", "ACK", "INVITE", "ACK"]);
+    assert_eq!(bench.take_events(), ["answered"]);
 }
