@@ -5,6 +5,7 @@ mod bench;
 mod glare;
 mod in_dialog;
 mod own_request;
+mod own_request_random;
 mod pair;
 mod register;
 mod robust;
