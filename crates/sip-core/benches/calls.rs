@@ -142,14 +142,8 @@ fn serve_calls(port: u16) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let local = SocketAddr::from(([127, 0, 0, 1], port));
-        let config = SipConfig {
-            listeners: vec![Listener::new(Transport::Udp, local)],
-            trunks: Vec::new(),
-            user_agent: "bench".to_owned(),
-            seed: [1; 32],
-            timers: Timers::default(),
-            trunk_of: Arc::new(|_| Some(TrunkId(0))),
-        };
+        let listeners = vec![Listener::new(Transport::Udp, local)];
+        let config = SipConfig::new(listeners, [1; 32], Arc::new(|_| Some(TrunkId(0))));
         let (sip, mut events, driver) = bind(config).await.expect("the port is free");
         let answer = async {
             while let Some(notice) = events.recv().await {

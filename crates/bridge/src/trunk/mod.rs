@@ -11,3 +11,4 @@ pub mod locate;
 pub mod select;
 pub mod spend;
 pub mod target;
+pub mod watch;

@@ -4,6 +4,7 @@ pub(crate) mod awaited_ack;
 pub(crate) mod id;
 pub(crate) mod next_hop;
 pub(crate) mod route_set;
+pub(crate) mod session_timer;
 
 mod uac;
 mod uas;
@@ -11,7 +12,7 @@ mod uas;
 use bytes::Bytes;
 
 use crate::message::{Headers, Method, NameAddr, Request, Uri};
-use crate::transport::Flow;
+use crate::transport::{Flow, TrunkId};
 use id::DialogId;
 use next_hop::Paths;
 
@@ -19,6 +20,8 @@ use next_hop::Paths;
 #[derive(Debug, Clone)]
 pub(crate) struct Dialog {
     pub(crate) id: DialogId,
+    /// Did we send the INVITE that began it, so that the Call-ID is ours?
+    pub(crate) owns_call_id: bool,
     /// Our From, with our tag.
     local: NameAddr,
     /// Our To, with their tag.
@@ -66,6 +69,11 @@ impl Dialog {
         let flow = self.flow_to(&routed.next_hop);
         let request = Request { method, uri: routed.uri, headers, body: Bytes::new() };
         (request, flow)
+    }
+
+    /// The trunk of the peer.
+    pub(crate) fn trunk(&self) -> TrunkId {
+        self.paths.peer.trunk
     }
 
     fn flow_to(&self, next_hop: &Uri) -> Flow {

@@ -18,6 +18,7 @@ impl Dialog {
         };
         Some(Self {
             id,
+            owns_call_id: true,
             local,
             remote,
             local_cseq: invite.headers.cseq()?.number,

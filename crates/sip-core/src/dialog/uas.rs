@@ -15,6 +15,7 @@ impl Dialog {
         };
         Some(Self {
             id,
+            owns_call_id: false,
             local: to.with_tag(local_tag),
             remote: from,
             local_cseq: 0,

@@ -49,6 +49,14 @@ pub struct Reply {
     pub body: Option<Body>,
 }
 
+impl Body {
+    /// The body of a request, if it has one.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let content_type = request.headers.get("Content-Type").unwrap_or_default().to_owned();
+        (!request.body.is_empty()).then(|| Self { content_type, bytes: request.body.clone() })
+    }
+}
+
 impl Reply {
     /// A bare response with the usual reason phrase.
     pub fn new(status: u16) -> Self {
@@ -82,6 +90,12 @@ pub struct OutgoingInvite {
 /// Names a request of ours in its [`Event::Response`] or [`Notice::Reply`]; the user chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnRequestId(pub u64);
+
+impl OwnRequestId {
+    /// The endpoint's own: a re-INVITE that refreshed the session, sent for its timer. Its 2xx holds an answer to what we
+    /// said last, and the peer may have changed its mind.
+    pub const REFRESH: Self = Self(u64::MAX);
+}
 
 /// A request of ours outside of any dialog: OPTIONS, REGISTER.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,7 +260,8 @@ pub enum Event {
         /// The Reason header field.
         reason: Option<String>,
     },
-    /// The final response to a [`Command::Request`], or why there is none.
+    /// The 2xx to a [`Command::Request`], or why there is none. A 2xx to a re-INVITE without a body holds an offer:
+    /// [`Command::Acknowledge`] answers it.
     Response {
         /// The request.
         id: OwnRequestId,
@@ -269,7 +284,7 @@ pub enum Event {
 /// Why a session is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// Its timer ran out without a refresh (RFC 4028 10).
+    /// Its timer is about to run out without a refresh (RFC 4028 10).
     Expired,
     /// The peer knows nothing of it: 481 or 408 to a request of ours, or no answer at all (RFC 3261 12.2.1.2).
     Gone,

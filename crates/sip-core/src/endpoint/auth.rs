@@ -94,7 +94,7 @@ impl Endpoint {
     }
 
     /// Is the outcome of this request still of interest? Not that of an INVITE whose CANCEL waits or is on its way.
-    fn is_wanted(&self, id: TransactionId) -> bool {
+    pub(super) fn is_wanted(&self, id: TransactionId) -> bool {
         let Some(leg) = self.invited(id) else {
             return true;
         };
@@ -121,7 +121,7 @@ impl Endpoint {
     }
 
     /// What the challenged INVITE has begun is over.
-    fn forget_all_early(&mut self, now: Instant, leg: LegId) {
+    pub(super) fn forget_all_early(&mut self, now: Instant, leg: LegId) {
         let Some(Leg::Outgoing(outgoing)) = self.legs.get_mut(&leg) else {
             return;
         };
@@ -131,9 +131,9 @@ impl Endpoint {
         }
     }
 
-    /// Puts a new transaction in the place of the challenged one. An old INVITE lingers to acknowledge its 401 again: it
+    /// Puts a new transaction in the place of one that was refused. An old INVITE lingers to acknowledge its refusal again: it
     /// has its final response, so nothing of it concerns a leg any more.
-    fn send_again(&mut self, now: Instant, id: TransactionId, request: Request, branch: String) {
+    pub(super) fn send_again(&mut self, now: Instant, id: TransactionId, request: Request, branch: String) {
         let key = ClientKey { branch, method: request.method.clone() };
         let timers = self.config.timers;
         let Some(client) = self.clients.get_mut(id) else {
@@ -153,7 +153,7 @@ impl Endpoint {
 }
 
 /// The transaction of a request that may be challenged.
-enum Machine<'a> {
+pub(super) enum Machine<'a> {
     Invite(&'a mut ClientInvite),
     NonInvite(&'a mut ClientNonInvite),
 }
@@ -164,6 +164,7 @@ impl Work {
         match self {
             Self::Invite { machine, .. } => Some(Machine::Invite(machine)),
             Self::Bye { machine, .. } => Some(Machine::NonInvite(machine)),
+            Self::Request(own) => Some(own.machine()),
             Self::Cancel { .. } => None,
         }
     }

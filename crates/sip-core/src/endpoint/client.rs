@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::alarms::Owner;
+use super::own_transaction::{Input, OwnTransaction};
 use super::{Endpoint, LegId, Origin, Rejection};
 use crate::auth::Answered;
 use crate::message::Response;
@@ -40,6 +41,8 @@ pub(super) enum Work {
     Cancel {
         machine: ClientNonInvite,
     },
+    /// A request of ours within a dialog.
+    Request(Box<OwnTransaction>),
 }
 
 #[derive(Debug)]
@@ -49,15 +52,10 @@ pub(super) struct SentAck {
     pub(super) bytes: Bytes,
 }
 
-enum Input {
-    Response(Box<Response>),
-    TransportError,
-    Timer,
-}
-
 impl ClientTransaction {
     fn handle(&mut self, now: Instant, input: Input) {
         match &mut self.work {
+            Work::Request(own) => own.handle(now, input),
             Work::Invite { machine, .. } => machine.handle(
                 now,
                 match input {
@@ -79,6 +77,7 @@ impl ClientTransaction {
 
     fn poll(&mut self) -> Option<ClientOutput> {
         match &mut self.work {
+            Work::Request(own) => own.poll(),
             Work::Invite { machine, .. } => machine.poll(),
             Work::Bye { machine, .. } | Work::Cancel { machine } => machine.poll(),
         }
@@ -86,6 +85,7 @@ impl ClientTransaction {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.work {
+            Work::Request(own) => own.deadline(),
             Work::Invite { machine, .. } => machine.deadline(),
             Work::Bye { machine, .. } | Work::Cancel { machine } => machine.deadline(),
         }
@@ -93,6 +93,7 @@ impl ClientTransaction {
 
     fn is_terminated(&self) -> bool {
         match &self.work {
+            Work::Request(own) => own.is_terminated(),
             Work::Invite { machine, .. } => machine.is_terminated(),
             Work::Bye { machine, .. } | Work::Cancel { machine } => machine.is_terminated(),
         }

@@ -41,6 +41,7 @@ impl Endpoint {
         self.legs.insert(leg, Leg::Ending { dialog });
         self.arm_leg(leg);
         self.abandon(now, session.pending);
+        self.abandon_own(now, session.own);
         self.send_bye(now, session.dialog, headers, Some(leg));
     }
 
@@ -108,11 +109,14 @@ impl Endpoint {
             return;
         };
         self.arm_leg(leg);
-        let (dialogs, pending) = state.into_parts();
+        let (dialogs, pending, own) = state.into_parts();
         for dialog in &dialogs {
             self.dialogs.remove(dialog);
         }
         self.abandon(now, pending);
+        for own in own {
+            self.abandon_own(now, own);
+        }
         self.event(leg, Event::Ended);
     }
 
@@ -126,7 +130,11 @@ impl Endpoint {
     pub(super) fn leg_timer(&mut self, now: Instant, leg: LegId) {
         match self.legs.get(&leg) {
             Some(Leg::Outgoing(_)) => self.cancel_timer(now, leg),
-            Some(Leg::Confirmed(_)) => self.awaited_ack_timer(now, leg),
+            Some(Leg::Confirmed(_)) => {
+                self.awaited_ack_timer(now, leg);
+                self.own_timer(now, leg);
+                self.session_timer(now, leg);
+            }
             Some(Leg::Incoming { .. } | Leg::Ending { .. }) | None => {}
         }
     }

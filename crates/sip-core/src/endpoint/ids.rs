@@ -56,6 +56,13 @@ impl Ids {
         digits.bytes().map(u64::from).sum::<u64>() % 11
     }
 
+    /// A number from 0 to below `limit`.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        let digits = self.fresh("number");
+        let number = digits.get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        number.unwrap_or_default().checked_rem(limit).unwrap_or_default()
+    }
+
     fn fresh(&mut self, kind: &str) -> String {
         self.next += 1;
         self.derive(kind, &[&self.next.to_string()])

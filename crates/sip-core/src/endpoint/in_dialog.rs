@@ -7,8 +7,10 @@ use super::leg::{Leg, Pending};
 use super::response::{ALLOW, ResponseBase};
 use super::{Endpoint, Event, LegId, MAX_SERVER_TRANSACTIONS_IN_DIALOG, RequestId};
 use crate::dialog::id::DialogId;
+use crate::dialog::session_timer::{Agreed, SessionTimer, Side};
 use crate::message::headers::contact_value;
 use crate::message::{Method, Request};
+use crate::profile::TrunkProfile;
 use crate::transaction::TransactionId;
 use crate::transaction::key::ServerKey;
 use crate::transport::Flow;
@@ -28,19 +30,26 @@ impl Endpoint {
         let refusal = match self.dialogs.get(dialog).copied() {
             None => Err((481, Vec::new())),
             Some(_) if self.servers.len() >= MAX_SERVER_TRANSACTIONS_IN_DIALOG => Err(self.overloaded()),
-            Some(leg) => refuse_in_dialog(&request).map_or(Ok(leg), Err),
+            Some(leg) => refuse_in_dialog(self.profile(flow.trunk), &request).map_or(Ok(leg), Err),
         };
         let leg = match refusal {
             Ok(leg) => leg,
             Err(refusal) => return self.refuse(flow, &request, refusal),
         };
-        let base = ResponseBase::of(&request, flow, &dialog.local_tag);
+        let mut base = ResponseBase::of(&request, flow, &dialog.local_tag);
+        base.timer = self.agree_within(leg, dialog, &request);
         let transaction = self.open_server(key, base, &request);
         self.own_server(transaction, leg, None);
-        match self.take_in_dialog(leg, dialog, &request) {
+        match self
+            .take_in_dialog(leg, dialog, &request)
+            .and_then(|()| self.take_refresh(flow, leg, dialog, &request))
+        {
             Err(refusal) => self.conclude(now, transaction, refusal),
             Ok(()) if request.method == Method::Bye => self.bye_received(now, leg, transaction, &request),
-            Ok(()) if request.method == Method::Options => self.conclude(now, transaction, options()),
+            Ok(()) if request.method == Method::Options => {
+                let options = options(self.profile(flow.trunk));
+                self.conclude(now, transaction, options);
+            }
             Ok(()) if is_refresh(&request) => self.refreshed(now, leg, dialog, transaction, &request),
             Ok(()) => self.hand_up(now, leg, dialog, transaction, request),
         }
@@ -55,22 +64,11 @@ impl Endpoint {
             // Our BYE crosses theirs; to anything else the call is over.
             return if request.method == Method::Bye { Ok(()) } else { Err(gone()) };
         }
-        let (is_incoming, is_outgoing) =
-            (matches!(leg, Leg::Incoming { .. }), matches!(leg, Leg::Outgoing(_)));
         let session = leg.session(dialog).ok_or_else(gone)?;
         let in_order = session.dialog.note_cseq(number).is_ok();
         let later = |seconds: u64| (500, vec![("Retry-After", seconds.to_string())]);
         if !in_order {
             return Err((500, Vec::new()));
-        }
-        if request.method == Method::Invite {
-            let open = session.pending.iter().any(|pending| pending.is_invite);
-            if open || is_incoming {
-                return Err(later(self.ids.seconds()));
-            }
-            if is_outgoing || session.awaited.is_some() {
-                return Err((491, Vec::new()));
-            }
         }
         if session.pending.len() >= MAX_PENDING && request.method != Method::Bye {
             return Err(later(self.ids.seconds()));
@@ -93,6 +91,7 @@ impl Endpoint {
         session.pending.push(Pending {
             transaction,
             is_invite: request.method == Method::Invite,
+            refreshes,
             contact: request.headers.contact().map(|contact| contact.uri).filter(|_| refreshes),
         });
         let id = RequestId(transaction);
@@ -109,15 +108,21 @@ impl Endpoint {
         transaction: TransactionId,
         update: &Request,
     ) {
-        let session = self.legs.get_mut(&leg).and_then(|leg| leg.session(dialog));
-        if let (Some(session), Some(contact)) = (session, update.headers.contact()) {
-            session.dialog.refresh_target(contact.uri);
-        }
-        let Some(flow) = self.servers.get(transaction).map(|server| server.base.flow) else {
+        let Some((flow, timer)) =
+            self.servers.get(transaction).map(|server| (server.base.flow, server.base.timer))
+        else {
             return;
         };
-        let contact = contact_value(&self.contact(flow));
-        self.conclude(now, transaction, (200, vec![("Contact", contact)]));
+        if let Some(session) = self.legs.get_mut(&leg).and_then(|leg| leg.session(dialog)) {
+            if let Some(contact) = update.headers.contact() {
+                session.dialog.refresh_target(contact.uri);
+            }
+            session.timer = timer.map(|agreed| SessionTimer::start(now, &agreed, Side::Uas));
+        }
+        let mut headers = vec![("Contact", contact_value(&self.contact(flow)))];
+        headers.extend(timer.iter().flat_map(Agreed::headers));
+        self.conclude(now, transaction, (200, headers));
+        self.arm_leg(leg);
     }
 
     /// Answers a request within a dialog without asking the user.
@@ -139,14 +144,16 @@ fn is_refresh(request: &Request) -> bool {
     request.method == Method::Update && request.body.is_empty()
 }
 
-fn refuse_in_dialog(request: &Request) -> Option<Refusal> {
+fn refuse_in_dialog(profile: &TrunkProfile, request: &Request) -> Option<Refusal> {
     let allow = || vec![("Allow", ALLOW.to_owned())];
     match &request.method {
         Method::Other(_) => Some((501, allow())),
         Method::Register | Method::Subscribe | Method::Publish => Some((405, allow())),
         // We send no reliable provisional response, so there is none to acknowledge (RFC 3262 3).
         Method::Prack => Some((481, Vec::new())),
-        Method::Invite | Method::Update => refuse_extension(request).or_else(|| refuse_body(request)),
-        _ => refuse_extension(request),
+        Method::Invite | Method::Update => {
+            refuse_extension(profile, request).or_else(|| refuse_body(request))
+        }
+        _ => refuse_extension(profile, request),
     }
 }

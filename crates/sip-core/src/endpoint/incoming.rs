@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use super::response::{ACCEPT, ALLOW, ResponseBase};
+use super::response::{ACCEPT, ALLOW, ResponseBase, supported, understands};
 use super::{Endpoint, Event, LegId, MAX_LEGS, MAX_SERVER_TRANSACTIONS, count};
 use crate::dialog::Dialog;
 use crate::dialog::id::DialogId;
 use crate::endpoint::leg::{Leg, Session};
 use crate::message::{Message, Method, ParseError, Request, Response, Scheme, parse};
+use crate::profile::TrunkProfile;
 use crate::transaction::TransactionId;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transport::Flow;
@@ -81,7 +82,8 @@ impl Endpoint {
     /// No refusal here needs a transaction: the same request gets the same answer again (RFC 3261 8.2.7).
     fn out_of_dialog(&mut self, now: Instant, flow: Flow, key: ServerKey, request: Request) {
         // An INVITE that comes by a second way carries an answer that the first one has used up: 482, not 401.
-        let refused = if request.method == Method::Invite { self.refuse_invite(&request) } else { None };
+        let refused =
+            if request.method == Method::Invite { self.refuse_invite(flow, &request) } else { None };
         let sender = match refused.map_or_else(|| self.identify(now, flow, &request), Err) {
             Ok(sender) => sender,
             Err(refusal) => return self.refuse(flow, &request, refusal),
@@ -92,7 +94,10 @@ impl Endpoint {
                 return self.register(now, flow, key, &request, sender.as_deref());
             }
             Method::Options => {
-                refuse_uri(&request).or_else(|| refuse_extension(&request)).or(Some(options()))
+                let profile = self.profile(flow.trunk);
+                refuse_uri(&request)
+                    .or_else(|| refuse_extension(profile, &request))
+                    .or_else(|| Some(options(profile)))
             }
             Method::Ack | Method::Cancel | Method::Bye | Method::Update | Method::Info | Method::Prack => {
                 Some((481, Vec::new()))
@@ -116,7 +121,7 @@ impl Endpoint {
         self.respond_stateless(flow, request, status, &more);
     }
 
-    fn refuse_invite(&self, invite: &Request) -> Option<Refusal> {
+    fn refuse_invite(&self, flow: Flow, invite: &Request) -> Option<Refusal> {
         if self.servers.len() >= MAX_SERVER_TRANSACTIONS || self.legs.len() >= MAX_LEGS {
             return Some(self.overloaded());
         }
@@ -125,8 +130,9 @@ impl Endpoint {
                 let merged = MergeKey::of(&invite.headers).is_some_and(|key| self.merged.contains(&key));
                 merged.then(|| (482, Vec::new()))
             })
-            .or_else(|| refuse_extension(invite))
+            .or_else(|| refuse_extension(self.profile(flow.trunk), invite))
             .or_else(|| refuse_body(invite))
+            .or_else(|| self.refuse_interval(flow.trunk, invite))
             .or_else(|| (invite.headers.max_forwards() == Some(0)).then(|| (483, Vec::new())))
             .or_else(|| invite.headers.contact().is_none().then(|| (400, Vec::new())))
     }
@@ -143,10 +149,12 @@ impl Endpoint {
         };
         let leg = LegId(self.next_leg);
         self.next_leg += 2;
-        let invite = self.open_server(key, ResponseBase::of(&request, flow, &tag), &request);
+        let mut base = ResponseBase::of(&request, flow, &tag);
+        base.timer = self.agree(flow.trunk, &request, None);
+        let invite = self.open_server(key, base, &request);
         self.own_server(invite, leg, MergeKey::of(&request.headers));
         self.dialogs.insert(dialog.id.clone(), leg);
-        let session = Box::new(Session::new(dialog));
+        let session = Box::new(Session::of_invite(dialog, &request));
         self.legs.insert(leg, Leg::Incoming { invite, session });
         count(&self.counters.incoming_calls);
         let event = Event::Invite { request: Box::new(request), flow, replaces: None };
@@ -158,10 +166,11 @@ fn refuse_uri(request: &Request) -> Option<Refusal> {
     matches!(request.uri.scheme, Scheme::Other(_)).then(|| (416, Vec::new()))
 }
 
-/// 420 for every extension that is required of us: we have none (RFC 3261 8.2.2.3).
-pub(super) fn refuse_extension(request: &Request) -> Option<Refusal> {
-    let required: Vec<_> = request.headers.list("Require").collect();
-    (!required.is_empty()).then(|| (420, vec![("Unsupported", required.join(", "))]))
+/// 420 for every extension that is required of us and that we do not know (RFC 3261 8.2.2.3).
+pub(super) fn refuse_extension(profile: &TrunkProfile, request: &Request) -> Option<Refusal> {
+    let required = request.headers.list("Require");
+    let unknown: Vec<_> = required.filter(|tag| !understands(profile, tag)).collect();
+    (!unknown.is_empty()).then(|| (420, vec![("Unsupported", unknown.join(", "))]))
 }
 
 /// 415 to a body that we cannot read (RFC 3261 8.2.3). A multipart one may hold an SDP among its parts.
@@ -182,7 +191,8 @@ pub(super) fn refuse_body(request: &Request) -> Option<Refusal> {
 }
 
 /// 200 to OPTIONS (RFC 3261 11.2).
-pub(super) fn options() -> Refusal {
-    let headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", "")];
+pub(super) fn options(profile: &TrunkProfile) -> Refusal {
+    let supported = supported(profile);
+    let headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", &supported)];
     (200, headers.map(|(name, value)| (name, value.to_owned())).to_vec())
 }

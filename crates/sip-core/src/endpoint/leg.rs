@@ -1,11 +1,14 @@
 //! The states of a leg: one INVITE usage from its INVITE to its end (RFC 3261 sections 13 and 15).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::Body;
+use super::own_request::OwnRequests;
 use crate::dialog::Dialog;
 use crate::dialog::awaited_ack::AwaitedAck;
 use crate::dialog::id::DialogId;
-use crate::message::Uri;
+use crate::dialog::session_timer::SessionTimer;
+use crate::message::{Headers, Method, Request, Uri};
 use crate::transaction::TransactionId;
 
 /// Further header fields, as the user gives them.
@@ -51,6 +54,28 @@ pub(super) struct Session {
     pub(super) dialog: Dialog,
     pub(super) awaited: Option<AwaitedAck>,
     pub(super) pending: Vec<Pending>,
+    /// What is open of the offer and answer of the INVITE, or of a 2xx that made the offer.
+    pub(super) offer: Offer,
+    /// Our requests.
+    pub(super) own: OwnRequests,
+    /// The last session description of ours, as it was accepted: a re-INVITE that only refreshes repeats it.
+    pub(super) said: Option<Body>,
+    /// The session timer, if there is one.
+    pub(super) timer: Option<SessionTimer>,
+    /// The shortest interval that the peer takes, as far as we know (Min-SE).
+    pub(super) min_se: Option<Duration>,
+    /// Has the peer said that it takes UPDATE?
+    pub(super) allows_update: bool,
+    /// Has the user heard that the session is dead?
+    pub(super) lost: bool,
+}
+
+/// An offer without its answer, apart from those of [`Pending`] requests and of our own (RFC 3264 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Settled,
+    Ours,
+    Theirs,
 }
 
 /// A request of theirs that the user has not answered yet.
@@ -58,6 +83,8 @@ pub(super) struct Session {
 pub(super) struct Pending {
     pub(super) transaction: TransactionId,
     pub(super) is_invite: bool,
+    /// Is it an INVITE or UPDATE, which nothing of that kind may overlap?
+    pub(super) refreshes: bool,
     /// The new remote target, if we accept.
     pub(super) contact: Option<Uri>,
 }
@@ -91,30 +118,67 @@ impl Leg {
                 Cancel::Sent { give_up, .. } => Some(*give_up),
                 Cancel::NotWanted | Cancel::Held(_) => None,
             },
-            Self::Confirmed(session) => session.awaited.as_ref().map(AwaitedAck::deadline),
+            Self::Confirmed(session) => session.deadline(),
             Self::Incoming { .. } | Self::Ending { .. } => None,
         }
     }
 
-    /// All dialogs of the leg and the requests that are still open in them.
-    pub(super) fn into_parts(self) -> (Vec<DialogId>, Vec<Pending>) {
+    /// All dialogs of the leg and the requests that are still open in them, theirs and ours.
+    pub(super) fn into_parts(self) -> (Vec<DialogId>, Vec<Pending>, Vec<OwnRequests>) {
         let sessions = match self {
             Self::Incoming { session, .. } | Self::Confirmed(session) => vec![*session],
             Self::Outgoing(outgoing) => outgoing.early,
-            Self::Ending { dialog } => return (vec![dialog], Vec::new()),
+            Self::Ending { dialog } => return (vec![dialog], Vec::new(), Vec::new()),
         };
-        let (mut ids, mut pending) = (Vec::new(), Vec::new());
+        let (mut ids, mut pending, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for session in sessions {
             ids.push(session.dialog.id);
             pending.extend(session.pending);
+            own.push(session.own);
         }
-        (ids, pending)
+        (ids, pending, own)
     }
 }
 
 impl Session {
     pub(super) fn new(dialog: Dialog) -> Self {
-        Self { dialog, awaited: None, pending: Vec::new() }
+        Self {
+            dialog,
+            awaited: None,
+            pending: Vec::new(),
+            offer: Offer::Settled,
+            own: OwnRequests::default(),
+            said: None,
+            timer: None,
+            min_se: None,
+            allows_update: false,
+            lost: false,
+        }
+    }
+
+    /// The dialog that an INVITE of theirs begins.
+    pub(super) fn of_invite(dialog: Dialog, invite: &Request) -> Self {
+        let mut session = Self::new(dialog);
+        session.note_abilities(&invite.headers);
+        if !invite.body.is_empty() {
+            session.offer = Offer::Theirs;
+        }
+        session
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let awaited = self.awaited.as_ref().map(AwaitedAck::deadline);
+        let timer = self.timer.as_ref().map(SessionTimer::deadline);
+        [awaited, timer, self.own.deadline()].into_iter().flatten().min()
+    }
+
+    /// Reads what a message of the peer says that it takes; one that says nothing changes nothing.
+    pub(super) fn note_allow(&mut self, headers: &Headers) {
+        if headers.get("Allow").is_some() {
+            let update = Method::Update;
+            self.allows_update =
+                headers.list("Allow").any(|method| method.eq_ignore_ascii_case(update.as_str()));
+        }
     }
 
     /// A BYE waits for the ACK of our 2xx (RFC 3261 15); gives the header fields back when there is nothing to wait for.

@@ -8,14 +8,19 @@ mod auth;
 mod client;
 mod counters;
 mod ending;
+mod glare;
 mod ids;
 mod in_dialog;
 mod incoming;
 mod leg;
 mod outgoing;
+mod own_request;
+mod own_response;
+mod own_transaction;
 mod register;
 mod response;
 mod server;
+mod session_timer;
 mod table;
 mod trunk;
 mod uac;
@@ -45,6 +50,7 @@ pub use counters::SipCounters;
 pub(crate) use counters::{Counters, count};
 use ids::Ids;
 use leg::Leg;
+use own_request::OwnRequest;
 pub use response::ALLOW;
 use server::ServerTransaction;
 use table::Table;
@@ -170,10 +176,13 @@ impl Endpoint {
             Command::Cancel { leg, headers } => self.cancel(now, leg, headers),
             Command::Bye { leg, headers } => self.bye(now, leg, headers),
             Command::Answer { leg, request, reply } => self.answer(now, leg, request, reply),
-            Command::Acknowledge { .. }
-            | Command::Request { .. }
-            | Command::Send(_)
-            | Command::Ready { .. } => {}
+            Command::Request { leg, id, method, headers, body } => {
+                self.request_own(now, leg, OwnRequest::new(id, method, headers, body));
+            }
+            Command::Acknowledge { leg, body } => {
+                self.acknowledge_offer(now, leg, body.as_ref());
+            }
+            Command::Send(_) | Command::Ready { .. } => {}
         }
     }
 

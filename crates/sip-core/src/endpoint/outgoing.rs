@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::client::Work;
 use super::leg::{Cancel, Leg, Outgoing, UserHeaders};
-use super::response::{ALLOW, push_user_headers};
+use super::response::{ALLOW, push_user_headers, supported};
 use super::{Endpoint, Event, LegId, MAX_LEGS, OutgoingInvite, Rejection, count};
 use crate::message::headers::contact_value;
 use crate::message::{Headers, Method, Request};
@@ -52,6 +52,8 @@ impl Endpoint {
         headers.push("CSeq", "1 INVITE");
         headers.push("Contact", contact_value(&self.contact(invite.flow)));
         headers.push("Allow", ALLOW);
+        headers.push("Supported", supported(self.profile(invite.flow.trunk)));
+        self.ask_first(invite.flow.trunk, &mut headers);
         headers.push("User-Agent", self.config.user_agent.clone());
         let mut body = Bytes::new();
         if let Some(with) = invite.body {
@@ -84,7 +86,7 @@ impl Endpoint {
     fn has_provisional(&self, invite: TransactionId) -> bool {
         match self.clients.get(invite).map(|client| &client.work) {
             Some(Work::Invite { machine, .. }) => machine.is_proceeding(),
-            Some(Work::Bye { .. } | Work::Cancel { .. }) | None => false,
+            Some(_) | None => false,
         }
     }
 

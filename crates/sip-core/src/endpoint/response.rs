@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 
+use super::session_timer::Terms;
 use super::{Endpoint, Reply};
+use crate::dialog::session_timer::{self, Agreed};
 use crate::message::headers::{contact_value, same_name};
 use crate::message::{Headers, Method, Request, Response, Uri, reason_phrase};
+use crate::profile::TrunkProfile;
 use crate::transport::Flow;
 
 /// The methods that we take, within a dialog or without.
@@ -12,8 +15,29 @@ pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
 /// The body type that we read.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// Header fields that the user does not set: they are the endpoint's.
-const OURS: [&str; 9] =
-    ["Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Route", "Record-Route", "Content-Length"];
+const OURS: [&str; 11] = [
+    "Via",
+    "From",
+    "To",
+    "Call-ID",
+    "CSeq",
+    "Max-Forwards",
+    "Route",
+    "Record-Route",
+    "Content-Length",
+    "Session-Expires",
+    "Min-SE",
+];
+
+/// The extensions that we offer to a trunk, as Supported says it.
+pub(super) fn supported(_profile: &TrunkProfile) -> String {
+    session_timer::TAG.to_owned()
+}
+
+/// Do we do what is required of us by this tag?
+pub(super) fn understands(_profile: &TrunkProfile, tag: &str) -> bool {
+    session_timer::TAG.eq_ignore_ascii_case(tag)
+}
 
 /// What a response needs of its request.
 #[derive(Debug)]
@@ -21,6 +45,9 @@ pub(super) struct ResponseBase {
     pub(super) flow: Flow,
     /// Our To tag: added to every response but 100 where the request had none.
     pub(super) tag: Option<String>,
+    /// The session timer that a 2xx agrees on.
+    pub(super) timer: Option<Agreed>,
+    has_offer: bool,
     method: Method,
     copied: Headers,
     record_route: Headers,
@@ -33,6 +60,7 @@ impl ResponseBase {
         let mut base = Self::broken(&request.headers, flow, tag);
         base.tag = (!tagged).then(|| tag.to_owned());
         base.method = request.method.clone();
+        base.has_offer = !request.body.is_empty();
         base.record_route.copy(&request.headers, "Record-Route");
         base
     }
@@ -50,10 +78,18 @@ impl ResponseBase {
         Self {
             flow,
             tag: (!tagged).then(|| tag.to_owned()),
+            timer: None,
+            has_offer: false,
             method: Method::Other(String::new()),
             copied,
             record_route: Headers::new(),
         }
+    }
+
+    /// What the request and its 2xx are to agree on.
+    pub(super) fn terms(&self) -> Terms {
+        let refreshes = matches!(self.method, Method::Invite | Method::Update);
+        Terms { refreshes, has_offer: self.has_offer, timer: self.timer }
     }
 
     /// The sequence number of the request.
@@ -79,14 +115,19 @@ impl ResponseBase {
     }
 
     /// The user's response.
-    pub(super) fn reply(&self, reply: Reply, contact: &Uri) -> Response {
+    pub(super) fn reply(&self, reply: Reply, contact: &Uri, profile: &TrunkProfile) -> Response {
         let mut response = self.response(reply.status, reply.reason.as_deref());
-        let refreshes = matches!(self.method, Method::Invite | Method::Update);
+        let refreshes = self.terms().refreshes;
         if refreshes && (101..300).contains(&reply.status) {
             response.headers.push("Contact", contact_value(contact));
         }
         if self.method == Method::Invite && (200..300).contains(&reply.status) {
             response.headers.push("Allow", ALLOW);
+            response.headers.push("Supported", supported(profile));
+        }
+        if refreshes && (200..300).contains(&reply.status) {
+            let timer = self.timer.iter().flat_map(Agreed::headers);
+            timer.for_each(|(name, value)| response.headers.push(name, value));
         }
         if let Some(body) = reply.body {
             response.headers.push("Content-Type", body.content_type);

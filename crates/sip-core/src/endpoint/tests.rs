@@ -2,10 +2,16 @@
 
 mod auth;
 mod bench;
+mod glare;
 mod in_dialog;
+mod own_request;
+mod own_request_random;
 mod pair;
 mod register;
 mod robust;
+mod session_timer;
+mod session_timer_pair;
+mod session_timer_uac;
 mod stateless;
 mod uac;
 mod uas;

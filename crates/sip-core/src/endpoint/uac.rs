@@ -25,6 +25,7 @@ impl Endpoint {
                 match response.status {
                     ..200 => self.progress(now, id, leg, response),
                     200..300 => self.success(now, id, leg, response),
+                    422 if self.retry_longer(now, id, leg, &response.headers) => {}
                     _ => self.rejected(now, id, leg, Rejection::Response(response)),
                 }
             }
@@ -32,6 +33,7 @@ impl Endpoint {
                 let leg = *leg;
                 self.end_leg(now, leg);
             }
+            Work::Request(_) => self.own_response(now, id, response),
             Work::Bye { .. } | Work::Cancel { .. } => {}
         }
     }
@@ -47,6 +49,7 @@ impl Endpoint {
                 let leg = *leg;
                 self.end_leg(now, leg);
             }
+            Some(Work::Request(_)) => self.own_failure(now, id, rejection),
             Some(Work::Bye { leg: None, .. } | Work::Cancel { .. }) | None => {}
         }
     }
@@ -87,8 +90,9 @@ impl Endpoint {
         let known = outgoing.early.iter().any(|session| session.dialog.id == key);
         if !known && outgoing.early.len() < MAX_FORKS {
             outgoing.early.push(Session::new(dialog));
-            self.dialogs.insert(key, leg);
+            self.dialogs.insert(key.clone(), leg);
         }
+        self.note_early_offer(id, leg, &key, known, response);
     }
 
     /// The dialog that a response to our INVITE makes.
@@ -96,7 +100,7 @@ impl Endpoint {
         let client = self.clients.get(id)?;
         match &client.work {
             Work::Invite { machine, .. } => Dialog::uac(machine.request(), response, self.paths(client.flow)),
-            Work::Bye { .. } | Work::Cancel { .. } => None,
+            _ => None,
         }
     }
 
@@ -129,6 +133,7 @@ impl Endpoint {
         let mut session = Session::new(dialog);
         session.pending = pending;
         self.legs.insert(leg, Leg::Confirmed(Box::new(session)));
+        self.confirmed_as_uac(now, id, leg, &response.headers);
         match cancel {
             Cancel::NotWanted => self.event(leg, Event::Answered(response)),
             Cancel::Held(headers) | Cancel::Sent { headers, .. } => self.send_leg_bye(now, leg, headers),

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::leg::Leg;
+use super::leg::{Leg, Offer};
 use super::response::ResponseBase;
+use super::session_timer::Terms;
 use super::{Endpoint, Event, LegId, Reply, RequestId, count};
 use crate::dialog::awaited_ack::{AwaitedAck, Due};
 use crate::dialog::id::DialogId;
@@ -20,15 +21,18 @@ impl Endpoint {
         let Some(Leg::Incoming { invite, .. }) = self.legs.get(&leg) else {
             return tracing::warn!(%leg, status = reply.status, "no INVITE waits for this response");
         };
-        let invite = *invite;
+        let (invite, body) = (*invite, reply.body.clone());
+        let terms = self.terms(invite);
         let Some((status, bytes)) = self.send_reply(now, invite, reply) else {
             return;
         };
         match status {
             ..200 => {}
             200..300 => self.answered(now, leg, invite, status, bytes),
-            _ => self.end_leg(now, leg),
+            _ => return self.end_leg(now, leg),
         }
+        self.note_reply(now, leg, terms, status, body);
+        self.arm_leg(leg);
     }
 
     /// The leg is confirmed: its 2xx has gone out and waits for the ACK.
@@ -38,7 +42,6 @@ impl Endpoint {
         };
         session.awaited = self.await_ack(now, invite, status, bytes);
         self.legs.insert(leg, Leg::Confirmed(session));
-        self.arm_leg(leg);
     }
 
     /// The user answers a request within a dialog.
@@ -48,6 +51,7 @@ impl Endpoint {
         if known.is_none() {
             return tracing::debug!(%leg, "the request is no longer open");
         }
+        let (terms, body) = (self.terms(transaction), reply.body.clone());
         let Some((status, bytes)) =
             self.send_reply(now, transaction, reply).filter(|(status, _)| *status >= 200)
         else {
@@ -68,7 +72,12 @@ impl Endpoint {
                 session.awaited = awaited;
             }
         }
-        self.arm_leg(leg);
+        self.note_reply(now, leg, terms, status, body);
+        self.pump_own(now, leg);
+    }
+
+    fn terms(&self, transaction: TransactionId) -> Terms {
+        self.servers.get(transaction).map(|server| server.base.terms()).unwrap_or_default()
     }
 
     fn await_ack(
@@ -99,7 +108,8 @@ impl Endpoint {
         let status = reply.status;
         let server = self.servers.get(transaction)?;
         let contact = self.contact(server.base.flow);
-        let mut response = server.base.reply(reply, &contact);
+        let profile = self.profile(server.base.flow.trunk);
+        let mut response = server.base.reply(reply, &contact, profile);
         if response.headers.get("Server").is_none() {
             response.headers.push("Server", self.config.user_agent.clone());
         }
@@ -126,10 +136,11 @@ impl Endpoint {
         let Some(awaited) = session.awaited.take_if(|awaited| awaited.cseq == cseq.number) else {
             return;
         };
+        session.offer = Offer::Settled;
         self.event(leg, Event::Acked { body: ack.body });
         match awaited.bye {
             Some(headers) => self.send_leg_bye(now, leg, headers),
-            None => self.arm_leg(leg),
+            None => self.pump_own(now, leg),
         }
     }
 
@@ -155,6 +166,7 @@ impl Endpoint {
             None => None,
         };
         self.abandon(now, pending.into_iter().collect());
+        self.pump_own(now, leg);
     }
 
     /// Retransmits the 2xx of a leg, or gives it up.
@@ -169,10 +181,13 @@ impl Endpoint {
         match awaited.due(now) {
             Due::Nothing => {}
             Due::Resend { status, response } => self.server_respond(now, invite, status, response),
-            Due::GiveUp => match session.awaited.take().and_then(|awaited| awaited.bye) {
-                Some(headers) => return self.send_leg_bye(now, leg, headers),
-                None => self.event(leg, Event::AckTimeout),
-            },
+            Due::GiveUp => {
+                session.offer = Offer::Settled;
+                match session.awaited.take().and_then(|awaited| awaited.bye) {
+                    Some(headers) => return self.send_leg_bye(now, leg, headers),
+                    None => self.event(leg, Event::AckTimeout),
+                }
+            }
         }
         self.arm_leg(leg);
     }

@@ -25,7 +25,7 @@ fn options_is_answered_the_same_every_time() {
     assert_eq!(ok.status, 200);
     assert!(ok.headers.get("Allow").unwrap().contains("INVITE"));
     assert_eq!(ok.headers.get("Accept"), Some("application/sdp"));
-    assert_eq!(ok.headers.get("Supported"), Some(""));
+    assert_eq!(ok.headers.get("Supported"), Some("timer"));
     assert!(ok.headers.to().unwrap().tag().is_some());
     bench.assert_forgotten();
 }
