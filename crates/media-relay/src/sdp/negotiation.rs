@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn an_invite_of_ours_without_a_description_is_offered_to_in_the_2xx_and_our_ack_answers() {
+        let mut ours = negotiation();
+        let (sdp, media) = ours.answer(offer("sendrecv", 4000).as_bytes()).expect("agreed");
+        assert_eq!((version(&sdp), media.codec, media.dtmf), ("1", Codec::Pcmu, Some((103, 8000))));
+        assert_eq!(m_lines(&sdp), ["m=audio 40000 RTP/AVP 0 103"], "no more than was offered");
+        assert_eq!(ours.agreed(), Some(&media));
+    }
+
+    #[test]
     fn a_re_invite_without_a_description_is_offered_what_is_spoken_first_and_both_ways() {
         let mut ours = negotiation();
         ours.offer();
