@@ -2,6 +2,7 @@
 
 pub(crate) mod awaited_ack;
 pub(crate) mod id;
+pub(crate) mod reliable;
 pub(crate) mod route_set;
 
 mod uac;
@@ -10,7 +11,7 @@ mod uas;
 use bytes::Bytes;
 
 use crate::message::{Headers, Method, NameAddr, Request, Uri};
-use crate::transport::Flow;
+use crate::transport::{Flow, TrunkId};
 use id::DialogId;
 
 /// One dialog, early or confirmed.
@@ -79,6 +80,11 @@ impl Dialog {
         }
         self.remote_cseq = Some(number);
         Ok(())
+    }
+
+    /// Whose dialog it is.
+    pub(crate) fn trunk(&self) -> TrunkId {
+        self.peer.trunk
     }
 
     /// Target refresh: the Contact of a re-INVITE or UPDATE that we accepted (RFC 3261 12.2.2).

@@ -163,7 +163,9 @@ impl Work {
     fn machine(&mut self) -> Option<Machine<'_>> {
         match self {
             Self::Invite { machine, .. } => Some(Machine::Invite(machine)),
-            Self::Bye { machine, .. } => Some(Machine::NonInvite(machine)),
+            Self::Bye { machine, .. } | Self::Prack { machine } | Self::Apart { machine, .. } => {
+                Some(Machine::NonInvite(machine))
+            }
             Self::Cancel { .. } => None,
         }
     }

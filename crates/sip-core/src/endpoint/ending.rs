@@ -34,11 +34,12 @@ impl Endpoint {
 
     /// Sends the BYE that ends a confirmed leg.
     pub(super) fn send_leg_bye(&mut self, now: Instant, leg: LegId, headers: UserHeaders) {
+        self.release_ack(leg, None);
         let Some(Leg::Confirmed(session)) = self.legs.remove(&leg) else {
             return;
         };
-        let dialog = session.dialog.id.clone();
-        self.legs.insert(leg, Leg::Ending { dialog });
+        let (dialog, trunk) = (session.dialog.id.clone(), session.dialog.trunk());
+        self.legs.insert(leg, Leg::Ending { dialog, trunk });
         self.arm_leg(leg);
         self.abandon(now, session.pending);
         self.send_bye(now, session.dialog, headers, Some(leg));
@@ -104,6 +105,7 @@ impl Endpoint {
 
     /// Forgets a leg: nothing of it is left in any map, and the user hears of it last.
     pub(super) fn end_leg(&mut self, now: Instant, leg: LegId) {
+        self.release_ack(leg, None);
         let Some(state) = self.legs.remove(&leg) else {
             return;
         };
@@ -126,8 +128,12 @@ impl Endpoint {
     pub(super) fn leg_timer(&mut self, now: Instant, leg: LegId) {
         match self.legs.get(&leg) {
             Some(Leg::Outgoing(_)) => self.cancel_timer(now, leg),
-            Some(Leg::Confirmed(_)) => self.awaited_ack_timer(now, leg),
-            Some(Leg::Incoming { .. } | Leg::Ending { .. }) | None => {}
+            Some(Leg::Confirmed(_)) => {
+                self.awaited_ack_timer(now, leg);
+                self.held_ack_timer(now, leg);
+            }
+            Some(Leg::Incoming { .. }) => self.reliable_timer(now, leg),
+            Some(Leg::Ending { .. }) | None => {}
         }
     }
 

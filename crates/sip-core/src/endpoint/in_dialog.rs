@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::incoming::{Refusal, options, refuse_body, refuse_extension};
+use super::incoming::{Refusal, refuse_accept, refuse_body, refuse_extension};
 use super::leg::{Leg, Pending};
-use super::response::{ALLOW, ResponseBase};
+use super::response::{ResponseBase, allow};
 use super::{Endpoint, Event, LegId, MAX_SERVER_TRANSACTIONS_IN_DIALOG, RequestId};
 use crate::dialog::id::DialogId;
 use crate::message::headers::contact_value;
 use crate::message::{Method, Request};
+use crate::profile::TrunkProfile;
 use crate::transaction::TransactionId;
 use crate::transaction::key::ServerKey;
 use crate::transport::Flow;
@@ -28,7 +29,7 @@ impl Endpoint {
         let refusal = match self.dialogs.get(dialog).copied() {
             None => Err((481, Vec::new())),
             Some(_) if self.servers.len() >= MAX_SERVER_TRANSACTIONS_IN_DIALOG => Err(self.overloaded()),
-            Some(leg) => refuse_in_dialog(&request).map_or(Ok(leg), Err),
+            Some(leg) => refuse_in_dialog(self.profile(flow.trunk), &request).map_or(Ok(leg), Err),
         };
         let leg = match refusal {
             Ok(leg) => leg,
@@ -40,7 +41,11 @@ impl Endpoint {
         match self.take_in_dialog(leg, dialog, &request) {
             Err(refusal) => self.conclude(now, transaction, refusal),
             Ok(()) if request.method == Method::Bye => self.bye_received(now, leg, transaction, &request),
-            Ok(()) if request.method == Method::Options => self.conclude(now, transaction, options()),
+            Ok(()) if request.method == Method::Options => {
+                let options = self.options(flow.trunk);
+                self.conclude(now, transaction, options);
+            }
+            Ok(()) if request.method == Method::Prack => self.prack_received(now, leg, transaction, request),
             Ok(()) if is_refresh(&request) => self.refreshed(now, leg, dialog, transaction, &request),
             Ok(()) => self.hand_up(now, leg, dialog, transaction, request),
         }
@@ -93,6 +98,7 @@ impl Endpoint {
         session.pending.push(Pending {
             transaction,
             is_invite: request.method == Method::Invite,
+            is_prack: false,
             contact: request.headers.contact().map(|contact| contact.uri).filter(|_| refreshes),
         });
         let id = RequestId(transaction);
@@ -139,14 +145,17 @@ fn is_refresh(request: &Request) -> bool {
     request.method == Method::Update && request.body.is_empty()
 }
 
-fn refuse_in_dialog(request: &Request) -> Option<Refusal> {
-    let allow = || vec![("Allow", ALLOW.to_owned())];
+fn refuse_in_dialog(profile: &TrunkProfile, request: &Request) -> Option<Refusal> {
+    let allow = || vec![("Allow", allow(profile).to_owned())];
     match &request.method {
         Method::Other(_) => Some((501, allow())),
+        Method::Refer if !profile.transfer => Some((405, allow())),
+        // Exactly one (RFC 3515 2.4.2).
+        Method::Refer if request.headers.list("Refer-To").count() != 1 => Some((400, Vec::new())),
         Method::Register | Method::Subscribe | Method::Publish => Some((405, allow())),
-        // We send no reliable provisional response, so there is none to acknowledge (RFC 3262 3).
-        Method::Prack => Some((481, Vec::new())),
-        Method::Invite | Method::Update => refuse_extension(request).or_else(|| refuse_body(request)),
-        _ => refuse_extension(request),
+        Method::Invite | Method::Update | Method::Prack => refuse_extension(profile, request)
+            .or_else(|| refuse_accept(request))
+            .or_else(|| refuse_body(request)),
+        _ => refuse_extension(profile, request),
     }
 }

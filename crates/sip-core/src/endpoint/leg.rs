@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use super::delayed_offer::Owed;
+use super::reliable::Provisionals;
 use crate::dialog::Dialog;
 use crate::dialog::awaited_ack::AwaitedAck;
 use crate::dialog::id::DialogId;
 use crate::message::Uri;
 use crate::transaction::TransactionId;
+use crate::transport::TrunkId;
 
 /// Further header fields, as the user gives them.
 pub(super) type UserHeaders = Vec<(String, String)>;
@@ -14,13 +17,18 @@ pub(super) type UserHeaders = Vec<(String, String)>;
 #[derive(Debug)]
 pub(super) enum Leg {
     /// UAS: no final response yet.
-    Incoming { invite: TransactionId, session: Box<Session> },
+    Incoming {
+        invite: TransactionId,
+        session: Box<Session>,
+        /// The provisional responses are reliable (RFC 3262).
+        reliable: Option<Box<Provisionals>>,
+    },
     /// UAC: no final response yet.
     Outgoing(Box<Outgoing>),
     /// A 2xx went out or came in.
     Confirmed(Box<Session>),
     /// Our BYE is on its way.
-    Ending { dialog: DialogId },
+    Ending { dialog: DialogId, trunk: TrunkId },
 }
 
 /// An INVITE of ours before its final response.
@@ -28,6 +36,10 @@ pub(super) enum Leg {
 pub(super) struct Outgoing {
     pub(super) invite: TransactionId,
     pub(super) cancel: Cancel,
+    /// The INVITE has no body: the peer makes the offer.
+    pub(super) offerless: bool,
+    /// When it is given up if nothing at all has come back.
+    pub(super) silence: Option<Instant>,
     /// The early dialogs, one for each To tag of a 1xx.
     pub(super) early: Vec<Session>,
 }
@@ -51,6 +63,7 @@ pub(super) struct Session {
     pub(super) dialog: Dialog,
     pub(super) awaited: Option<AwaitedAck>,
     pub(super) pending: Vec<Pending>,
+    pub(super) owed: Owed,
 }
 
 /// A request of theirs that the user has not answered yet.
@@ -58,6 +71,7 @@ pub(super) struct Session {
 pub(super) struct Pending {
     pub(super) transaction: TransactionId,
     pub(super) is_invite: bool,
+    pub(super) is_prack: bool,
     /// The new remote target, if we accept.
     pub(super) contact: Option<Uri>,
 }
@@ -89,10 +103,15 @@ impl Leg {
         match self {
             Self::Outgoing(outgoing) => match &outgoing.cancel {
                 Cancel::Sent { give_up, .. } => Some(*give_up),
-                Cancel::NotWanted | Cancel::Held(_) => None,
+                Cancel::NotWanted | Cancel::Held(_) => outgoing.silence,
             },
-            Self::Confirmed(session) => session.awaited.as_ref().map(AwaitedAck::deadline),
-            Self::Incoming { .. } | Self::Ending { .. } => None,
+            Self::Confirmed(session) => {
+                let awaited = session.awaited.as_ref().map(AwaitedAck::deadline);
+                let held = session.owed.ack.as_ref().map(|ack| ack.give_up);
+                awaited.into_iter().chain(held).min()
+            }
+            Self::Incoming { reliable, .. } => reliable.as_ref()?.deadline(),
+            Self::Ending { .. } => None,
         }
     }
 
@@ -101,7 +120,7 @@ impl Leg {
         let sessions = match self {
             Self::Incoming { session, .. } | Self::Confirmed(session) => vec![*session],
             Self::Outgoing(outgoing) => outgoing.early,
-            Self::Ending { dialog } => return (vec![dialog], Vec::new()),
+            Self::Ending { dialog, .. } => return (vec![dialog], Vec::new()),
         };
         let (mut ids, mut pending) = (Vec::new(), Vec::new());
         for session in sessions {
@@ -114,7 +133,7 @@ impl Leg {
 
 impl Session {
     pub(super) fn new(dialog: Dialog) -> Self {
-        Self { dialog, awaited: None, pending: Vec::new() }
+        Self { dialog, awaited: None, pending: Vec::new(), owed: Owed::default() }
     }
 
     /// A BYE waits for the ACK of our 2xx (RFC 3261 15); gives the header fields back when there is nothing to wait for.

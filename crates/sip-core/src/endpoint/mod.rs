@@ -7,15 +7,21 @@ mod api;
 mod auth;
 mod client;
 mod counters;
+mod delayed_offer;
 mod ending;
 mod ids;
 mod in_dialog;
 mod incoming;
 mod leg;
 mod outgoing;
+mod readiness;
 mod register;
+mod reliable;
+mod replaces;
+mod request;
 mod response;
 mod server;
+mod silence;
 mod table;
 mod trunk;
 mod uac;
@@ -44,6 +50,7 @@ pub use counters::SipCounters;
 pub(crate) use counters::{Counters, count};
 use ids::Ids;
 use leg::Leg;
+use readiness::Readiness;
 pub use response::ALLOW;
 use server::ServerTransaction;
 use table::Table;
@@ -55,6 +62,8 @@ pub const MAX_LEGS: usize = 20_000;
 pub const MAX_SERVER_TRANSACTIONS: usize = 200_000;
 /// The same for requests within a dialog, which may use what is kept free for them: calls must be able to end.
 pub const MAX_SERVER_TRANSACTIONS_IN_DIALOG: usize = 300_000;
+/// The most requests of the user outside of any dialog at a time; further ones fail at once.
+pub const MAX_OWN_REQUESTS: usize = 1000;
 
 /// What an endpoint remembers at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,6 +94,9 @@ pub struct Endpoint {
     legs: HashMap<LegId, Leg>,
     dialogs: HashMap<DialogId, LegId>,
     alarms: Alarms,
+    readiness: Readiness,
+    /// How many requests outside of any dialog wait for their final response.
+    apart: usize,
     outputs: VecDeque<Output>,
 }
 
@@ -109,6 +121,8 @@ impl Endpoint {
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             alarms: Alarms::default(),
+            readiness: Readiness::default(),
+            apart: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -162,10 +176,10 @@ impl Endpoint {
             Command::Cancel { leg, headers } => self.cancel(now, leg, headers),
             Command::Bye { leg, headers } => self.bye(now, leg, headers),
             Command::Answer { leg, request, reply } => self.answer(now, leg, request, reply),
-            Command::Acknowledge { .. }
-            | Command::Request { .. }
-            | Command::Send(_)
-            | Command::Ready { .. } => {}
+            Command::Acknowledge { leg, body } => self.acknowledge(now, leg, body),
+            Command::Send(request) => self.send_apart(now, *request),
+            Command::Ready { trunk, ready } => self.readiness.set(trunk, ready),
+            Command::Request { .. } => {}
         }
     }
 

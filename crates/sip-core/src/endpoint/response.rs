@@ -2,18 +2,40 @@
 
 use bytes::Bytes;
 
-use super::{Endpoint, Reply};
+use super::{Endpoint, Reply, replaces};
+use crate::dialog::reliable;
 use crate::message::headers::{contact_value, same_name};
 use crate::message::{Headers, Method, Request, Response, Uri, reason_phrase};
+use crate::profile::{Reliable, TrunkProfile};
 use crate::transport::Flow;
 
-/// The methods that we take, within a dialog or without.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
+/// The methods that we take of every trunk, within a dialog or without.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO";
+/// The same of a trunk that may transfer.
+const ALLOW_TRANSFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY";
 /// The body type that we read.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// Header fields that the user does not set: they are the endpoint's.
 const OURS: [&str; 9] =
     ["Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Route", "Record-Route", "Content-Length"];
+
+/// The methods that we take of a trunk.
+pub(super) fn allow(profile: &TrunkProfile) -> &'static str {
+    if profile.transfer { ALLOW_TRANSFER } else { ALLOW }
+}
+
+/// The extensions that we offer to a trunk, as Supported says it.
+pub(super) fn supported(profile: &TrunkProfile) -> String {
+    let offered = [(reliable::TAG, profile.reliable != Reliable::Off), (replaces::TAG, profile.transfer)];
+    let tags: Vec<_> = offered.iter().filter(|(_, offered)| *offered).map(|(tag, _)| *tag).collect();
+    tags.join(", ")
+}
+
+/// Do we do what is required of us by this tag? A trunk may require 100rel without being offered it.
+pub(super) fn understands(profile: &TrunkProfile, tag: &str) -> bool {
+    let understood = [(reliable::TAG, true), (replaces::TAG, profile.transfer)];
+    understood.iter().any(|(known, understood)| *understood && known.eq_ignore_ascii_case(tag))
+}
 
 /// What a response needs of its request.
 #[derive(Debug)]
@@ -79,14 +101,15 @@ impl ResponseBase {
     }
 
     /// The user's response.
-    pub(super) fn reply(&self, reply: Reply, contact: &Uri) -> Response {
+    pub(super) fn reply(&self, reply: Reply, contact: &Uri, profile: &TrunkProfile) -> Response {
         let mut response = self.response(reply.status, reply.reason.as_deref());
         let refreshes = matches!(self.method, Method::Invite | Method::Update);
         if refreshes && (101..300).contains(&reply.status) {
             response.headers.push("Contact", contact_value(contact));
         }
         if self.method == Method::Invite && (200..300).contains(&reply.status) {
-            response.headers.push("Allow", ALLOW);
+            response.headers.push("Allow", allow(profile));
+            response.headers.push("Supported", supported(profile));
         }
         if let Some(body) = reply.body {
             response.headers.push("Content-Type", body.content_type);

@@ -3,36 +3,44 @@
 use super::bench::*;
 use crate::endpoint::*;
 
-const LEG: LegId = LegId(2);
+pub(super) const LEG: LegId = LegId(2);
 
-struct Pair {
+pub(super) struct Pair {
     /// Calls.
-    a: Bench,
+    pub(super) a: Bench,
     /// Is called.
-    b: Bench,
+    pub(super) b: Bench,
 }
 
 /// Says of the n-th datagram of this name whether it is lost.
-type Loss = fn(&str, usize) -> bool;
+pub(super) type Loss = fn(&str, usize) -> bool;
 
 impl Pair {
     fn new() -> Self {
-        let a = Bench::at(PEER, 1);
-        let b = Bench::at(LOCAL, 2).with_clock_of(&a);
+        Self::of(TrunkProfile::default(), TrunkProfile::default())
+    }
+
+    /// Each with its manners.
+    pub(super) fn of(a: TrunkProfile, b: TrunkProfile) -> Self {
+        let a = Bench::with_profile(PEER, 1, a);
+        let b = Bench::with_profile(LOCAL, 2, b).with_clock_of(&a);
         Self { a, b }
     }
 
     fn call(loss: Loss) -> Self {
         let mut pair = Self::new();
-        let mut invite = super::uac::outgoing();
-        invite.flow = Flow::udp(LOCAL.parse().unwrap());
-        pair.a.command(Command::Invite { leg: LEG, invite });
-        pair.run(2000, loss);
+        pair.invite(super::uac::outgoing(), loss);
         pair
     }
 
+    pub(super) fn invite(&mut self, mut invite: Box<OutgoingInvite>, loss: Loss) {
+        invite.flow = Flow::udp(LOCAL.parse().unwrap());
+        self.a.command(Command::Invite { leg: LEG, invite });
+        self.run(2000, loss);
+    }
+
     /// Delivers at once and lets the time pass in small steps.
-    fn run(&mut self, milliseconds: u64, loss: Loss) {
+    pub(super) fn run(&mut self, milliseconds: u64, loss: Loss) {
         let mut seen: HashMap<String, usize> = HashMap::new();
         for _ in 0..milliseconds / 100 {
             loop {
@@ -60,22 +68,22 @@ impl Pair {
         }
     }
 
-    fn events(&mut self) -> (Vec<&'static str>, Vec<&'static str>) {
+    pub(super) fn events(&mut self) -> (Vec<&'static str>, Vec<&'static str>) {
         (self.a.take_events(), self.b.take_events())
     }
 
-    fn assert_forgotten(&mut self) {
+    pub(super) fn assert_forgotten(&mut self) {
         self.a.assert_forgotten();
         self.b.assert_forgotten();
     }
 }
 
-fn nothing_lost(_: &str, _: usize) -> bool {
+pub(super) fn nothing_lost(_: &str, _: usize) -> bool {
     false
 }
 
 /// The first two of every message are lost: everything rests on the retransmissions.
-fn first_two_lost(_: &str, count: usize) -> bool {
+pub(super) fn first_two_lost(_: &str, count: usize) -> bool {
     count <= 2
 }
 
