@@ -10,6 +10,7 @@ mod register;
 mod reliable;
 mod replaces;
 mod robust;
+mod rules;
 mod silence;
 mod stateless;
 mod uac;
