@@ -131,7 +131,6 @@ impl Endpoint {
         let mut session = self.confirm(now, early, dialog);
         self.dialogs.insert(session.dialog.id.clone(), leg);
         let wants_answer = offerless && session.owed.wants_answer(!response.body.is_empty());
-        session.owed.prack = None;
         if wants_answer && matches!(cancel, Cancel::NotWanted) {
             self.hold_ack(now, id, &mut session);
         } else {

@@ -358,6 +358,21 @@ fn a_2xx_before_our_answer_to_the_offer_takes_it_in_the_ack() {
 }
 
 #[test]
+fn after_our_cancel_an_offer_gets_its_prack_without_an_answer() {
+    let mut bench = Bench::new();
+    bench.command(Command::Invite { leg: LEG, invite: offerless() });
+    let invite = bench.last().request();
+    bench.cancel(LEG);
+    bench.take_sent();
+    bench.receive_from(PEER, &offering(&invite, 183, "t1", "Require: 100rel\nRSeq: 9"));
+    assert!(bench.sent[0].request().body.is_empty());
+    assert_eq!(bench.take_sent(), ["PRACK", "CANCEL"]);
+    bench.command(Command::Acknowledge { leg: LEG, body: sdp("answer") });
+    assert_eq!(bench.take_sent(), [""; 0]);
+    bench.assert_forgotten();
+}
+
+#[test]
 fn forks_without_end_get_a_bounded_number_of_pracks() {
     let (mut bench, invite) = calling();
     for n in 0..1000 {
