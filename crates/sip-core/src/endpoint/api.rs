@@ -100,7 +100,8 @@ pub struct OutgoingRequest {
     pub to: NameAddr,
     /// Call-ID: the same for all REGISTERs of one registration.
     pub call_id: String,
-    /// CSeq: one more for each REGISTER of one registration.
+    /// CSeq: one more for each REGISTER of one registration. The answer to a challenge uses up one more; the response says
+    /// which.
     pub cseq: u32,
     /// Further header fields; a Contact is the user's to set.
     pub headers: Vec<(String, String)>,

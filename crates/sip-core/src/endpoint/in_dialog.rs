@@ -146,7 +146,7 @@ fn is_refresh(request: &Request) -> bool {
 }
 
 fn refuse_in_dialog(profile: &TrunkProfile, request: &Request) -> Option<Refusal> {
-    let allow = || vec![("Allow", allow(profile).to_owned())];
+    let allow = || vec![("Allow", allow(profile))];
     match &request.method {
         Method::Other(_) => Some((501, allow())),
         Method::Refer if !profile.transfer => Some((405, allow())),

@@ -98,8 +98,8 @@ impl Endpoint {
             | Method::Notify
             | Method::Subscribe
             | Method::Message
-            | Method::Publish => Some((405, vec![("Allow", allow().to_owned())])),
-            Method::Other(_) => Some((501, vec![("Allow", allow().to_owned())])),
+            | Method::Publish => Some((405, vec![("Allow", allow())])),
+            Method::Other(_) => Some((501, vec![("Allow", allow())])),
         };
         let replaced = match refusal {
             Some(refusal) => Err(refusal),
@@ -141,7 +141,7 @@ impl Endpoint {
     pub(super) fn options(&self, trunk: TrunkId) -> Refusal {
         let profile = self.profile(trunk);
         let headers = [
-            ("Allow", allow(profile)),
+            ("Allow", &*allow(profile)),
             ("Accept", ACCEPT),
             ("Accept-Encoding", "identity"),
             ("Accept-Language", "en"),

@@ -11,8 +11,6 @@ use crate::transport::Flow;
 
 /// The methods that we take of every trunk, within a dialog or without.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO";
-/// The same of a trunk that may transfer.
-const ALLOW_TRANSFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY";
 /// The body type that we read.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// Header fields that the user does not set: they are the endpoint's.
@@ -20,8 +18,10 @@ const OURS: [&str; 9] =
     ["Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Route", "Record-Route", "Content-Length"];
 
 /// The methods that we take of a trunk.
-pub(super) fn allow(profile: &TrunkProfile) -> &'static str {
-    if profile.transfer { ALLOW_TRANSFER } else { ALLOW }
+pub(super) fn allow(profile: &TrunkProfile) -> String {
+    let more = [("REFER, NOTIFY", profile.transfer), ("REGISTER", profile.registrar.is_some())];
+    let more = more.iter().filter(|(_, taken)| *taken).map(|(methods, _)| *methods);
+    std::iter::once(ALLOW).chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// The extensions that we offer to a trunk, as Supported says it.

@@ -1,5 +1,6 @@
 //! Requests of the user outside of any dialog, and readiness.
 
+use super::auth::{CHALLENGE, with_account};
 use super::bench::*;
 use super::uac::reply;
 use crate::endpoint::*;
@@ -42,6 +43,22 @@ fn options_and_its_response() {
     bench.receive(&reply(&request, 503, "t1", ""));
     let [(ID, Ok(response))] = &bench.replies[..] else { panic!("{:?}", bench.replies) };
     assert_eq!(response.status, 503);
+    bench.assert_forgotten();
+}
+
+#[test]
+fn a_challenged_request_goes_out_again_with_credentials() {
+    let mut bench = Bench::with(with_account(None));
+    bench.command(apart(5, Method::Register));
+    let first = bench.last().request();
+    bench.receive(&reply(&first, 401, "t1", CHALLENGE));
+    let second = bench.last().request();
+    assert_eq!(bench.take_sent(), ["REGISTER", "REGISTER"]);
+    assert!(second.headers.get("Authorization").is_some());
+    assert_eq!(second.headers.get("CSeq"), Some("4 REGISTER"));
+    bench.receive(&reply(&second, 200, "t1", ""));
+    let [(ID, Ok(response))] = &bench.replies[..] else { panic!("{:?}", bench.replies) };
+    assert_eq!(response.headers.cseq().unwrap().number, 4);
     bench.assert_forgotten();
 }
 

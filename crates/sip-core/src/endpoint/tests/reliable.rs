@@ -1,5 +1,6 @@
 //! Reliable provisional responses (RFC 3262), as their UAS, as their UAC, and between two endpoints.
 
+use super::auth::{CHALLENGE, with_account};
 use super::bench::*;
 use super::delayed_offer::{offering, offerless, sdp};
 use super::in_dialog::{answer_last, with_body};
@@ -318,6 +319,26 @@ fn a_prack_that_fails_does_not_end_the_call() {
     assert_eq!(bench.take_events(), ["provisional", "provisional"]);
     bench.receive(&reply(&invite, 200, "t1", ""));
     assert_eq!(bench.take_events(), ["answered"]);
+}
+
+#[test]
+fn a_challenged_prack_goes_out_again_with_credentials() {
+    let mut bench = Bench::with(with_account(None));
+    bench.command(Command::Invite { leg: LEG, invite: outgoing() });
+    let first = bench.last().request();
+    bench.receive(&reply(&first, 401, "t1", CHALLENGE));
+    let invite = bench.last().request();
+    bench.receive(&reliable(&invite, 180, "t2", 1));
+    let prack = bench.last().request();
+    assert_eq!(prack.headers.get("RAck"), Some("1 2 INVITE"), "of the INVITE that went out again");
+    bench.receive(&reply(&prack, 401, "t2", CHALLENGE));
+    let again = bench.last().request();
+    assert_eq!(bench.take_sent(), ["INVITE", "ACK", "INVITE", "PRACK", "PRACK"]);
+    assert_eq!(again.headers.get("RAck"), Some("1 2 INVITE"));
+    assert_eq!(again.headers.get("CSeq"), Some("4 PRACK"));
+    assert!(again.headers.get("Authorization").is_some());
+    bench.cancel(LEG);
+    bench.assert_forgotten();
 }
 
 #[test]

@@ -32,6 +32,22 @@ fn options_is_answered_the_same_every_time() {
 }
 
 #[test]
+fn allow_fits_the_trunk() {
+    let both = TrunkProfile { transfer: true, ..super::register::registrar() };
+    for (profile, more) in [
+        (TrunkProfile::default(), ""),
+        (TrunkProfile { transfer: true, ..TrunkProfile::default() }, ", REFER, NOTIFY"),
+        (super::register::registrar(), ", REGISTER"),
+        (both, ", REFER, NOTIFY, REGISTER"),
+    ] {
+        let mut bench = Bench::with(profile);
+        bench.receive(&request("OPTIONS", "o1", ""));
+        let expected = format!("INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO{more}");
+        assert_eq!(bench.last().response().headers.get("Allow"), Some(&*expected));
+    }
+}
+
+#[test]
 fn methods_out_of_dialog() {
     for (method, status) in [
         ("BYE", 481),
