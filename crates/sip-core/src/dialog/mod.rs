@@ -3,6 +3,7 @@
 pub(crate) mod awaited_ack;
 pub(crate) mod id;
 pub(crate) mod next_hop;
+pub(crate) mod reliable;
 pub(crate) mod route_set;
 pub(crate) mod session_timer;
 

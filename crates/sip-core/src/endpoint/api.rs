@@ -114,7 +114,8 @@ pub struct OutgoingRequest {
     pub to: NameAddr,
     /// Call-ID: the same for all REGISTERs of one registration.
     pub call_id: String,
-    /// CSeq: one more for each REGISTER of one registration.
+    /// CSeq: one more for each REGISTER of one registration. The answer to a challenge uses up one more; the response says
+    /// which.
     pub cseq: u32,
     /// Further header fields; a Contact is the user's to set.
     pub headers: Vec<(String, String)>,
@@ -123,7 +124,9 @@ pub struct OutgoingRequest {
 /// What the user wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Responds to the INVITE that began the leg; a response after a final one is ignored with a warning.
+    /// Responds to the INVITE that began the leg; a response after a final one is ignored with a warning. Where the
+    /// provisional responses are reliable (RFC 3262) each waits for the PRACK of the one before, and so does the 2xx. The
+    /// first one with a body makes the offer where the INVITE holds none.
     Respond {
         /// The leg.
         leg: LegId,
@@ -234,7 +237,8 @@ pub enum Event {
         request: Box<Request>,
         /// Where it came from.
         flow: Flow,
-        /// The leg it is to replace (RFC 3891): of the same trunk, and alive.
+        /// The leg it is to replace (RFC 3891): of the same trunk, and alive. The user answers the new leg and then ends
+        /// that one.
         replaces: Option<LegId>,
     },
     /// A CANCEL came and its 200 has gone out; the INVITE still wants its answer (487).
@@ -242,16 +246,19 @@ pub enum Event {
         /// The Reason header field.
         reason: Option<String>,
     },
-    /// The ACK for our 2xx to the INVITE or to a re-INVITE.
+    /// The ACK for our 2xx to the INVITE or to a re-INVITE; or the PRACK for a reliable provisional response of ours that
+    /// held the offer, and then the ACK still to come answers nothing more.
     Acked {
-        /// Its body: the answer where the offer was in the 2xx.
+        /// Its body: the answer where the offer was ours.
         body: Bytes,
     },
     /// No ACK for our 2xx within 64*T1. The user should send BYE.
     AckTimeout,
-    /// A provisional response other than 100.
+    /// A provisional response other than 100. One that is reliable has got its PRACK, unless it holds the offer: then that
+    /// waits for [`Command::Acknowledge`].
     Provisional(Box<Response>),
-    /// The 2xx; its ACK has gone out.
+    /// The 2xx; its ACK has gone out, unless it holds the offer: then that waits for [`Command::Acknowledge`], and after
+    /// 16 s without it the call ends with [`Event::Lost`].
     Answered(Box<Response>),
     /// The INVITE failed.
     Rejected(Rejection),
@@ -268,7 +275,7 @@ pub enum Event {
         /// What came of it.
         result: Result<Box<Response>, Rejection>,
     },
-    /// The session is dead. The user should send BYE.
+    /// The session is dead. The user should send BYE, unless the leg ends by itself.
     Lost(Lost),
     /// A request within the dialog (re-INVITE, UPDATE, INFO, REFER, ...) that waits for [`Command::Answer`].
     Request {
@@ -286,7 +293,9 @@ pub enum Event {
 pub enum Lost {
     /// Its timer is about to run out without a refresh (RFC 4028 10).
     Expired,
-    /// The peer knows nothing of it: 481 or 408 to a request of ours, or no answer at all (RFC 3261 12.2.1.2).
+    /// The peer knows nothing of it: 481 or 408 to a request of ours, or no answer at all (RFC 3261 12.2.1.2); no PRACK for
+    /// a reliable provisional response (RFC 3262 3). Or the user did not answer the peer's offer. In these two the leg ends
+    /// by itself.
     Gone,
 }
 

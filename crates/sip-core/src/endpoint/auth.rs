@@ -163,8 +163,10 @@ impl Work {
     fn machine(&mut self) -> Option<Machine<'_>> {
         match self {
             Self::Invite { machine, .. } => Some(Machine::Invite(machine)),
-            Self::Bye { machine, .. } => Some(Machine::NonInvite(machine)),
             Self::Request(own) => Some(own.machine()),
+            Self::Bye { machine, .. } | Self::Prack { machine } | Self::Apart { machine, .. } => {
+                Some(Machine::NonInvite(machine))
+            }
             Self::Cancel { .. } => None,
         }
     }

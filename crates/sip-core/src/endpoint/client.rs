@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::alarms::Owner;
 use super::own_transaction::{Input, OwnTransaction};
-use super::{Endpoint, LegId, Origin, Rejection};
+use super::{Endpoint, LegId, Origin, OwnRequestId, Rejection};
 use crate::auth::Answered;
 use crate::message::Response;
 use crate::transaction::client_invite::{self, ClientInvite};
@@ -43,13 +43,23 @@ pub(super) enum Work {
     },
     /// A request of ours within a dialog.
     Request(Box<OwnTransaction>),
+    /// Whatever comes of it, the early dialog goes on.
+    Prack {
+        machine: ClientNonInvite,
+    },
+    /// A request of the user outside of any dialog.
+    Apart {
+        machine: ClientNonInvite,
+        id: OwnRequestId,
+    },
 }
 
 #[derive(Debug)]
 pub(super) struct SentAck {
     pub(super) tag: String,
     pub(super) flow: Flow,
-    pub(super) bytes: Bytes,
+    /// None as long as it waits for the user's answer to the peer's offer.
+    pub(super) bytes: Option<Bytes>,
 }
 
 impl ClientTransaction {
@@ -61,15 +71,20 @@ impl ClientTransaction {
                 match input {
                     Input::Response(response) => client_invite::Input::Response(response),
                     Input::TransportError => client_invite::Input::TransportError,
+                    Input::Abandon => client_invite::Input::Abandon,
                     Input::Timer => client_invite::Input::Timer,
                 },
             ),
-            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.handle(
+            Work::Bye { machine, .. }
+            | Work::Cancel { machine }
+            | Work::Prack { machine }
+            | Work::Apart { machine, .. } => machine.handle(
                 now,
                 match input {
                     Input::Response(response) => client_non_invite::Input::Response(response),
                     Input::TransportError => client_non_invite::Input::TransportError,
                     Input::Timer => client_non_invite::Input::Timer,
+                    Input::Abandon => return,
                 },
             ),
         }
@@ -79,7 +94,10 @@ impl ClientTransaction {
         match &mut self.work {
             Work::Request(own) => own.poll(),
             Work::Invite { machine, .. } => machine.poll(),
-            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.poll(),
+            Work::Bye { machine, .. }
+            | Work::Cancel { machine }
+            | Work::Prack { machine }
+            | Work::Apart { machine, .. } => machine.poll(),
         }
     }
 
@@ -87,7 +105,10 @@ impl ClientTransaction {
         match &self.work {
             Work::Request(own) => own.deadline(),
             Work::Invite { machine, .. } => machine.deadline(),
-            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.deadline(),
+            Work::Bye { machine, .. }
+            | Work::Cancel { machine }
+            | Work::Prack { machine }
+            | Work::Apart { machine, .. } => machine.deadline(),
         }
     }
 
@@ -95,7 +116,10 @@ impl ClientTransaction {
         match &self.work {
             Work::Request(own) => own.is_terminated(),
             Work::Invite { machine, .. } => machine.is_terminated(),
-            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.is_terminated(),
+            Work::Bye { machine, .. }
+            | Work::Cancel { machine }
+            | Work::Prack { machine }
+            | Work::Apart { machine, .. } => machine.is_terminated(),
         }
     }
 }
@@ -128,6 +152,11 @@ impl Endpoint {
         if let Some(id) = origin.0 {
             self.client_input(now, id, Input::TransportError);
         }
+    }
+
+    /// Gives up an INVITE that nothing has come back to.
+    pub(super) fn abandon_client(&mut self, now: Instant, id: TransactionId) {
+        self.client_input(now, id, Input::Abandon);
     }
 
     fn client_input(&mut self, now: Instant, id: TransactionId, input: Input) {

@@ -34,11 +34,12 @@ impl Endpoint {
 
     /// Sends the BYE that ends a confirmed leg.
     pub(super) fn send_leg_bye(&mut self, now: Instant, leg: LegId, headers: UserHeaders) {
+        self.release_ack(leg, None);
         let Some(Leg::Confirmed(session)) = self.legs.remove(&leg) else {
             return;
         };
-        let dialog = session.dialog.id.clone();
-        self.legs.insert(leg, Leg::Ending { dialog });
+        let (dialog, trunk) = (session.dialog.id.clone(), session.dialog.trunk());
+        self.legs.insert(leg, Leg::Ending { dialog, trunk });
         self.arm_leg(leg);
         self.abandon(now, session.pending);
         self.abandon_own(now, session.own);
@@ -105,6 +106,7 @@ impl Endpoint {
 
     /// Forgets a leg: nothing of it is left in any map, and the user hears of it last.
     pub(super) fn end_leg(&mut self, now: Instant, leg: LegId) {
+        self.release_ack(leg, None);
         let Some(state) = self.legs.remove(&leg) else {
             return;
         };
@@ -134,8 +136,10 @@ impl Endpoint {
                 self.awaited_ack_timer(now, leg);
                 self.own_timer(now, leg);
                 self.session_timer(now, leg);
+                self.held_ack_timer(now, leg);
             }
-            Some(Leg::Incoming { .. } | Leg::Ending { .. }) | None => {}
+            Some(Leg::Incoming { .. }) => self.reliable_timer(now, leg),
+            Some(Leg::Ending { .. }) | None => {}
         }
     }
 

@@ -11,6 +11,12 @@ use crate::message::via::MAGIC_COOKIE;
 /// Bytes of the HMAC that are used: 80 bits, well above the 32 that RFC 3261 19.3 asks for.
 const ID_BYTES: usize = 10;
 
+/// Hexadecimal digits of a first RSeq: below 2^24.
+const RSEQ_DIGITS: usize = 6;
+
+/// Hexadecimal digits at the end of a branch by which we know our own.
+const MARK_DIGITS: usize = 8;
+
 /// Makes branches and tags.
 #[derive(Clone)]
 pub(crate) struct Ids {
@@ -37,7 +43,22 @@ impl Ids {
 
     /// A new branch.
     pub(crate) fn branch(&mut self) -> String {
-        format!("{MAGIC_COOKIE}{}", self.fresh("branch"))
+        let unique = self.fresh("branch");
+        format!("{MAGIC_COOKIE}{unique}{}", self.mark(&unique))
+    }
+
+    /// Is a branch one of ours?
+    pub(crate) fn made(&self, branch: &str) -> bool {
+        let ours = branch.strip_prefix(MAGIC_COOKIE).filter(|ours| ours.len() == 2 * ID_BYTES + MARK_DIGITS);
+        let parts = ours.and_then(|ours| ours.split_at_checked(2 * ID_BYTES));
+        parts.is_some_and(|(unique, mark)| self.mark(unique) == mark)
+    }
+
+    /// What makes a branch known again.
+    fn mark(&self, unique: &str) -> String {
+        let mut mark = self.derive("mark", &[unique]);
+        mark.truncate(MARK_DIGITS);
+        mark
     }
 
     /// A new tag.
@@ -61,6 +82,13 @@ impl Ids {
         let digits = self.fresh("number");
         let number = digits.get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok());
         number.unwrap_or_default().checked_rem(limit).unwrap_or_default()
+    }
+
+    /// The number of a first reliable provisional response, far from the end of its range (RFC 3262 3).
+    pub(crate) fn rseq(&mut self) -> u32 {
+        let digits = self.fresh("rseq");
+        let digits = digits.get(..RSEQ_DIGITS).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        digits.unwrap_or_default() + 1
     }
 
     fn fresh(&mut self, kind: &str) -> String {
@@ -88,10 +116,22 @@ mod tests {
     fn ids_differ_by_count_kind_and_seed() {
         let mut ids = Ids::new(&[1; 32]);
         let (branch, tag, tag2) = (ids.branch(), ids.tag(), ids.tag());
-        assert!(branch.starts_with("z9hG4bK") && branch.len() == 27);
+        assert!(branch.starts_with("z9hG4bK") && branch.len() == 35);
         assert_ne!(tag, tag2);
         assert_ne!(Ids::new(&[2; 32]).branch(), branch);
         assert_eq!(Ids::new(&[1; 32]).branch(), branch);
+    }
+
+    #[test]
+    fn our_branches_are_known_again() {
+        let mut ids = Ids::new(&[1; 32]);
+        let branch = ids.branch();
+        assert!(ids.made(&branch));
+        assert!(!Ids::new(&[2; 32]).made(&branch));
+        let foreign = branch.replacen(&branch[7..8], if branch[7..8] == *"0" { "1" } else { "0" }, 1);
+        for other in [foreign.as_str(), "", "z9hG4bK", &branch[..34], &format!("{branch}0")] {
+            assert!(!ids.made(other), "{other}");
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::incoming::{Refusal, options, refuse_body, refuse_extension};
+use super::incoming::{Refusal, refuse_accept, refuse_body, refuse_extension};
 use super::leg::{Leg, Pending};
-use super::response::{ALLOW, ResponseBase};
+use super::response::{ResponseBase, allow};
 use super::{Endpoint, Event, LegId, MAX_SERVER_TRANSACTIONS_IN_DIALOG, RequestId};
 use crate::dialog::id::DialogId;
 use crate::dialog::session_timer::{Agreed, SessionTimer, Side};
@@ -47,9 +47,10 @@ impl Endpoint {
             Err(refusal) => self.conclude(now, transaction, refusal),
             Ok(()) if request.method == Method::Bye => self.bye_received(now, leg, transaction, &request),
             Ok(()) if request.method == Method::Options => {
-                let options = options(self.profile(flow.trunk));
+                let options = self.options(flow.trunk);
                 self.conclude(now, transaction, options);
             }
+            Ok(()) if request.method == Method::Prack => self.prack_received(now, leg, transaction, request),
             Ok(()) if is_refresh(&request) => self.refreshed(now, leg, dialog, transaction, &request),
             Ok(()) => self.hand_up(now, leg, dialog, transaction, request),
         }
@@ -92,6 +93,7 @@ impl Endpoint {
             transaction,
             is_invite: request.method == Method::Invite,
             refreshes,
+            is_prack: false,
             contact: request.headers.contact().map(|contact| contact.uri).filter(|_| refreshes),
         });
         let id = RequestId(transaction);
@@ -145,15 +147,16 @@ fn is_refresh(request: &Request) -> bool {
 }
 
 fn refuse_in_dialog(profile: &TrunkProfile, request: &Request) -> Option<Refusal> {
-    let allow = || vec![("Allow", ALLOW.to_owned())];
+    let allow = || vec![("Allow", allow(profile))];
     match &request.method {
         Method::Other(_) => Some((501, allow())),
+        Method::Refer if !profile.transfer => Some((405, allow())),
+        // Exactly one (RFC 3515 2.4.2).
+        Method::Refer if request.headers.list("Refer-To").count() != 1 => Some((400, Vec::new())),
         Method::Register | Method::Subscribe | Method::Publish => Some((405, allow())),
-        // We send no reliable provisional response, so there is none to acknowledge (RFC 3262 3).
-        Method::Prack => Some((481, Vec::new())),
-        Method::Invite | Method::Update => {
-            refuse_extension(profile, request).or_else(|| refuse_body(request))
-        }
+        Method::Invite | Method::Update | Method::Prack => refuse_extension(profile, request)
+            .or_else(|| refuse_accept(request))
+            .or_else(|| refuse_body(request)),
         _ => refuse_extension(profile, request),
     }
 }

@@ -2,16 +2,19 @@
 
 use std::time::Instant;
 
-use super::response::{ACCEPT, ALLOW, ResponseBase, supported, understands};
+use super::response::{ACCEPT, ResponseBase, allow, supported, understands};
 use super::{Endpoint, Event, LegId, MAX_LEGS, MAX_SERVER_TRANSACTIONS, count};
 use crate::dialog::Dialog;
 use crate::dialog::id::DialogId;
 use crate::endpoint::leg::{Leg, Session};
-use crate::message::{Message, Method, ParseError, Request, Response, Scheme, parse};
+use crate::message::{Message, Method, ParseError, Request, Response, Scheme, Via, parse};
 use crate::profile::TrunkProfile;
 use crate::transaction::TransactionId;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
-use crate::transport::Flow;
+use crate::transport::{Flow, TrunkId};
+
+/// Seconds after which a peer may try again when we take no calls.
+const RETRY_AFTER: &str = "10";
 
 /// A refusal: the status and the header fields that go with it.
 pub(super) type Refusal = (u16, Vec<(&'static str, String)>);
@@ -88,17 +91,17 @@ impl Endpoint {
             Ok(sender) => sender,
             Err(refusal) => return self.refuse(flow, &request, refusal),
         };
+        let allow = || allow(self.profile(flow.trunk));
         let refusal = match &request.method {
             Method::Invite => None,
+            // Replaces is for INVITE alone (RFC 3891 3).
+            _ if request.headers.get("Replaces").is_some() => Some((400, Vec::new())),
             Method::Register if self.has_registrar(flow.trunk) => {
                 return self.register(now, flow, key, &request, sender.as_deref());
             }
-            Method::Options => {
-                let profile = self.profile(flow.trunk);
-                refuse_uri(&request)
-                    .or_else(|| refuse_extension(profile, &request))
-                    .or_else(|| Some(options(profile)))
-            }
+            Method::Options => refuse_uri(&request)
+                .or_else(|| refuse_extension(self.profile(flow.trunk), &request))
+                .or_else(|| Some(self.availability(flow.trunk))),
             Method::Ack | Method::Cancel | Method::Bye | Method::Update | Method::Info | Method::Prack => {
                 Some((481, Vec::new()))
             }
@@ -107,12 +110,16 @@ impl Endpoint {
             | Method::Notify
             | Method::Subscribe
             | Method::Message
-            | Method::Publish => Some((405, vec![("Allow", ALLOW.to_owned())])),
-            Method::Other(_) => Some((501, vec![("Allow", ALLOW.to_owned())])),
+            | Method::Publish => Some((405, vec![("Allow", allow())])),
+            Method::Other(_) => Some((501, vec![("Allow", allow())])),
         };
-        match refusal {
-            Some(refusal) => self.refuse(flow, &request, refusal),
-            None => self.new_call(flow, key, request),
+        let replaced = match refusal {
+            Some(refusal) => Err(refusal),
+            None => self.replaced(flow, &request),
+        };
+        match replaced {
+            Err(refusal) => self.refuse(flow, &request, refusal),
+            Ok(replaces) => self.new_call(flow, key, request, replaces),
         }
     }
 
@@ -128,9 +135,10 @@ impl Endpoint {
         refuse_uri(invite)
             .or_else(|| {
                 let merged = MergeKey::of(&invite.headers).is_some_and(|key| self.merged.contains(&key));
-                merged.then(|| (482, Vec::new()))
+                (merged || self.has_looped(invite)).then(|| (482, Vec::new()))
             })
             .or_else(|| refuse_extension(self.profile(flow.trunk), invite))
+            .or_else(|| refuse_accept(invite))
             .or_else(|| refuse_body(invite))
             .or_else(|| self.refuse_interval(flow.trunk, invite))
             .or_else(|| (invite.headers.max_forwards() == Some(0)).then(|| (483, Vec::new())))
@@ -139,10 +147,37 @@ impl Endpoint {
 
     pub(super) fn overloaded(&self) -> Refusal {
         count(&self.counters.overload);
-        (503, vec![("Retry-After", "10".to_owned())])
+        (503, vec![("Retry-After", RETRY_AFTER.to_owned())])
     }
 
-    fn new_call(&mut self, flow: Flow, key: ServerKey, request: Request) {
+    /// 200 to OPTIONS (RFC 3261 11.2).
+    pub(super) fn options(&self, trunk: TrunkId) -> Refusal {
+        let profile = self.profile(trunk);
+        let headers = [
+            ("Allow", &*allow(profile)),
+            ("Accept", ACCEPT),
+            ("Accept-Encoding", "identity"),
+            ("Accept-Language", "en"),
+            ("Supported", &supported(profile)),
+        ];
+        (200, headers.map(|(name, value)| (name, value.to_owned())).to_vec())
+    }
+
+    /// The answer to an OPTIONS outside of a dialog: what an INVITE would meet (RFC 3261 11.2).
+    fn availability(&self, trunk: TrunkId) -> Refusal {
+        if self.readiness.is_ready(trunk) {
+            return self.options(trunk);
+        }
+        (503, vec![("Retry-After", RETRY_AFTER.to_owned())])
+    }
+
+    /// Has an INVITE of ours come back to us? Its branch says so, wherever in the stack of Vias it is (RFC 3261 16.3).
+    fn has_looped(&self, invite: &Request) -> bool {
+        let mut vias = invite.headers.list("Via").filter_map(|via| via.parse::<Via>().ok());
+        vias.any(|via| via.branch().is_some_and(|branch| self.ids.made(branch)))
+    }
+
+    fn new_call(&mut self, flow: Flow, key: ServerKey, request: Request, replaces: Option<LegId>) {
         let tag = self.ids.tag();
         let Some(dialog) = Dialog::uas(&request, &tag, self.paths(flow)) else {
             return self.refuse(flow, &request, (400, Vec::new()));
@@ -155,9 +190,10 @@ impl Endpoint {
         self.own_server(invite, leg, MergeKey::of(&request.headers));
         self.dialogs.insert(dialog.id.clone(), leg);
         let session = Box::new(Session::of_invite(dialog, &request));
-        self.legs.insert(leg, Leg::Incoming { invite, session });
+        let reliable = self.provisionals(flow, &request);
+        self.legs.insert(leg, Leg::Incoming { invite, session, reliable });
         count(&self.counters.incoming_calls);
-        let event = Event::Invite { request: Box::new(request), flow, replaces: None };
+        let event = Event::Invite { request: Box::new(request), flow, replaces };
         self.event(leg, event);
     }
 }
@@ -166,11 +202,21 @@ fn refuse_uri(request: &Request) -> Option<Refusal> {
     matches!(request.uri.scheme, Scheme::Other(_)).then(|| (416, Vec::new()))
 }
 
-/// 420 for every extension that is required of us and that we do not know (RFC 3261 8.2.2.3).
+/// 420 for every extension that is required of us and that we have not (RFC 3261 8.2.2.3).
 pub(super) fn refuse_extension(profile: &TrunkProfile, request: &Request) -> Option<Refusal> {
     let required = request.headers.list("Require");
     let unknown: Vec<_> = required.filter(|tag| !understands(profile, tag)).collect();
     (!unknown.is_empty()).then(|| (420, vec![("Unsupported", unknown.join(", "))]))
+}
+
+/// 406 where the peer would not read the SDP in our answer (RFC 3261 8.2.6, 21.4.7). An empty Accept takes nothing.
+pub(super) fn refuse_accept(request: &Request) -> Option<Refusal> {
+    request.headers.get("Accept")?;
+    let readable = request.headers.list("Accept").any(|range| {
+        let media_type = range.split(';').next().unwrap_or_default().trim();
+        ["*/*", "application/*", ACCEPT].iter().any(|ours| media_type.eq_ignore_ascii_case(ours))
+    });
+    (!readable).then(|| (406, vec![("Accept", ACCEPT.to_owned())]))
 }
 
 /// 415 to a body that we cannot read (RFC 3261 8.2.3). A multipart one may hold an SDP among its parts.
@@ -188,11 +234,4 @@ pub(super) fn refuse_body(request: &Request) -> Option<Refusal> {
         .content_type()
         .is_none_or(|media_type| media_type == ACCEPT || media_type.starts_with("multipart/"));
     (!readable).then(|| (415, vec![("Accept", ACCEPT.to_owned())]))
-}
-
-/// 200 to OPTIONS (RFC 3261 11.2).
-pub(super) fn options(profile: &TrunkProfile) -> Refusal {
-    let supported = supported(profile);
-    let headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", &supported)];
-    (200, headers.map(|(name, value)| (name, value.to_owned())).to_vec())
 }

@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::Body;
+use super::delayed_offer::Owed;
 use super::own_request::OwnRequests;
+use super::reliable::Provisionals;
 use crate::dialog::Dialog;
 use crate::dialog::awaited_ack::AwaitedAck;
 use crate::dialog::id::DialogId;
 use crate::dialog::session_timer::SessionTimer;
 use crate::message::{Headers, Method, Request, Uri};
 use crate::transaction::TransactionId;
+use crate::transport::TrunkId;
 
 /// Further header fields, as the user gives them.
 pub(super) type UserHeaders = Vec<(String, String)>;
@@ -17,13 +20,18 @@ pub(super) type UserHeaders = Vec<(String, String)>;
 #[derive(Debug)]
 pub(super) enum Leg {
     /// UAS: no final response yet.
-    Incoming { invite: TransactionId, session: Box<Session> },
+    Incoming {
+        invite: TransactionId,
+        session: Box<Session>,
+        /// The provisional responses are reliable (RFC 3262).
+        reliable: Option<Box<Provisionals>>,
+    },
     /// UAC: no final response yet.
     Outgoing(Box<Outgoing>),
     /// A 2xx went out or came in.
     Confirmed(Box<Session>),
     /// Our BYE is on its way.
-    Ending { dialog: DialogId },
+    Ending { dialog: DialogId, trunk: TrunkId },
 }
 
 /// An INVITE of ours before its final response.
@@ -31,6 +39,10 @@ pub(super) enum Leg {
 pub(super) struct Outgoing {
     pub(super) invite: TransactionId,
     pub(super) cancel: Cancel,
+    /// The INVITE has no body: the peer makes the offer.
+    pub(super) offerless: bool,
+    /// When it is given up if nothing at all has come back.
+    pub(super) silence: Option<Instant>,
     /// The early dialogs, one for each To tag of a 1xx.
     pub(super) early: Vec<Session>,
 }
@@ -54,6 +66,7 @@ pub(super) struct Session {
     pub(super) dialog: Dialog,
     pub(super) awaited: Option<AwaitedAck>,
     pub(super) pending: Vec<Pending>,
+    pub(super) owed: Owed,
     /// What is open of the offer and answer of the INVITE, or of a 2xx that made the offer.
     pub(super) offer: Offer,
     /// Our requests.
@@ -85,6 +98,7 @@ pub(super) struct Pending {
     pub(super) is_invite: bool,
     /// Is it an INVITE or UPDATE, which nothing of that kind may overlap?
     pub(super) refreshes: bool,
+    pub(super) is_prack: bool,
     /// The new remote target, if we accept.
     pub(super) contact: Option<Uri>,
 }
@@ -116,10 +130,11 @@ impl Leg {
         match self {
             Self::Outgoing(outgoing) => match &outgoing.cancel {
                 Cancel::Sent { give_up, .. } => Some(*give_up),
-                Cancel::NotWanted | Cancel::Held(_) => None,
+                Cancel::NotWanted | Cancel::Held(_) => outgoing.silence,
             },
             Self::Confirmed(session) => session.deadline(),
-            Self::Incoming { .. } | Self::Ending { .. } => None,
+            Self::Incoming { reliable, .. } => reliable.as_ref()?.deadline(),
+            Self::Ending { .. } => None,
         }
     }
 
@@ -128,7 +143,7 @@ impl Leg {
         let sessions = match self {
             Self::Incoming { session, .. } | Self::Confirmed(session) => vec![*session],
             Self::Outgoing(outgoing) => outgoing.early,
-            Self::Ending { dialog } => return (vec![dialog], Vec::new(), Vec::new()),
+            Self::Ending { dialog, .. } => return (vec![dialog], Vec::new(), Vec::new()),
         };
         let (mut ids, mut pending, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for session in sessions {
@@ -146,6 +161,7 @@ impl Session {
             dialog,
             awaited: None,
             pending: Vec::new(),
+            owed: Owed::default(),
             offer: Offer::Settled,
             own: OwnRequests::default(),
             said: None,
@@ -169,7 +185,8 @@ impl Session {
     fn deadline(&self) -> Option<Instant> {
         let awaited = self.awaited.as_ref().map(AwaitedAck::deadline);
         let timer = self.timer.as_ref().map(SessionTimer::deadline);
-        [awaited, timer, self.own.deadline()].into_iter().flatten().min()
+        let held = self.owed.ack.as_ref().map(|ack| ack.give_up);
+        [awaited, timer, held, self.own.deadline()].into_iter().flatten().min()
     }
 
     /// Reads what a message of the peer says that it takes; one that says nothing changes nothing.

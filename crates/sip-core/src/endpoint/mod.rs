@@ -7,6 +7,7 @@ mod api;
 mod auth;
 mod client;
 mod counters;
+mod delayed_offer;
 mod ending;
 mod glare;
 mod ids;
@@ -17,10 +18,15 @@ mod outgoing;
 mod own_request;
 mod own_response;
 mod own_transaction;
+mod readiness;
 mod register;
+mod reliable;
+mod replaces;
+mod request;
 mod response;
 mod server;
 mod session_timer;
+mod silence;
 mod table;
 mod trunk;
 mod uac;
@@ -51,6 +57,7 @@ pub(crate) use counters::{Counters, count};
 use ids::Ids;
 use leg::Leg;
 use own_request::OwnRequest;
+use readiness::Readiness;
 pub use response::ALLOW;
 use server::ServerTransaction;
 use table::Table;
@@ -62,6 +69,8 @@ pub const MAX_LEGS: usize = 20_000;
 pub const MAX_SERVER_TRANSACTIONS: usize = 200_000;
 /// The same for requests within a dialog, which may use what is kept free for them: calls must be able to end.
 pub const MAX_SERVER_TRANSACTIONS_IN_DIALOG: usize = 300_000;
+/// The most requests of the user outside of any dialog at a time; further ones fail at once.
+pub const MAX_OWN_REQUESTS: usize = 1000;
 
 /// What an endpoint remembers at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -94,6 +103,9 @@ pub struct Endpoint {
     legs: HashMap<LegId, Leg>,
     dialogs: HashMap<DialogId, LegId>,
     alarms: Alarms,
+    readiness: Readiness,
+    /// How many requests outside of any dialog wait for their final response.
+    apart: usize,
     outputs: VecDeque<Output>,
     /// Whom the last input counts against.
     strike: Option<Flow>,
@@ -121,6 +133,8 @@ impl Endpoint {
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             alarms: Alarms::default(),
+            readiness: Readiness::default(),
+            apart: 0,
             outputs: VecDeque::new(),
             strike: None,
         }
@@ -180,9 +194,12 @@ impl Endpoint {
                 self.request_own(now, leg, OwnRequest::new(id, method, headers, body));
             }
             Command::Acknowledge { leg, body } => {
-                self.acknowledge_offer(now, leg, body.as_ref());
+                if !self.acknowledge_offer(now, leg, body.as_ref()) {
+                    self.acknowledge(now, leg, body);
+                }
             }
-            Command::Send(_) | Command::Ready { .. } => {}
+            Command::Send(request) => self.send_apart(now, *request),
+            Command::Ready { trunk, ready } => self.readiness.set(trunk, ready),
         }
     }
 

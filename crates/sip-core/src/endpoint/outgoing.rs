@@ -6,14 +6,24 @@ use bytes::Bytes;
 
 use super::client::Work;
 use super::leg::{Cancel, Leg, Outgoing, UserHeaders};
-use super::response::{ALLOW, push_user_headers, supported};
-use super::{Endpoint, Event, LegId, MAX_LEGS, OutgoingInvite, Rejection, count};
+use super::response::{allow, push_user_headers, supported};
+use super::{Body, Endpoint, Event, LegId, MAX_LEGS, OutgoingInvite, Rejection, count};
+use crate::dialog::reliable;
 use crate::message::headers::contact_value;
 use crate::message::{Headers, Method, Request};
+use crate::profile::Reliable;
 use crate::transaction::TransactionId;
 use crate::transaction::client_invite::ClientInvite;
 use crate::transaction::client_non_invite::ClientNonInvite;
 use crate::transaction::key::ClientKey;
+
+/// Gives a request its body.
+pub(super) fn attach(request: &mut Request, body: Option<Body>) {
+    if let Some(body) = body {
+        request.headers.push("Content-Type", body.content_type);
+        request.body = body.bytes;
+    }
+}
 
 impl Endpoint {
     pub(super) fn invite(&mut self, now: Instant, leg: LegId, invite: OutgoingInvite) {
@@ -26,7 +36,8 @@ impl Endpoint {
             return self.event(leg, Event::Ended);
         }
         count(&self.counters.outgoing_calls);
-        let flow = invite.flow;
+        let (flow, offerless) = (invite.flow, invite.body.is_none());
+        let silence = invite.answer_within.map(|within| now + within);
         let branch = self.ids.branch();
         let request = self.invite_request(invite, &branch);
         let work = Work::Invite {
@@ -36,8 +47,9 @@ impl Endpoint {
         };
         let method = Method::Invite;
         let invite = self.open_client(now, ClientKey { branch, method }, flow, work);
-        let outgoing = Outgoing { invite, cancel: Cancel::NotWanted, early: Vec::new() };
+        let outgoing = Outgoing { invite, cancel: Cancel::NotWanted, offerless, silence, early: Vec::new() };
         self.legs.insert(leg, Leg::Outgoing(Box::new(outgoing)));
+        self.arm_leg(leg);
     }
 
     fn invite_request(&mut self, invite: OutgoingInvite, branch: &str) -> Request {
@@ -51,17 +63,19 @@ impl Endpoint {
         headers.push("Call-ID", invite.call_id);
         headers.push("CSeq", "1 INVITE");
         headers.push("Contact", contact_value(&self.contact(invite.flow)));
-        headers.push("Allow", ALLOW);
-        headers.push("Supported", supported(self.profile(invite.flow.trunk)));
+        let profile = self.profile(invite.flow.trunk);
+        headers.push("Allow", allow(profile));
+        headers.push("Supported", supported(profile));
+        if profile.reliable == Reliable::Required {
+            headers.push("Require", reliable::TAG);
+        }
         self.ask_first(invite.flow.trunk, &mut headers);
         headers.push("User-Agent", self.config.user_agent.clone());
-        let mut body = Bytes::new();
-        if let Some(with) = invite.body {
-            headers.push("Content-Type", with.content_type);
-            body = with.bytes;
-        }
-        push_user_headers(&mut headers, invite.headers);
-        Request { method: Method::Invite, uri: invite.request_uri, headers, body }
+        let mut request =
+            Request { method: Method::Invite, uri: invite.request_uri, headers, body: Bytes::new() };
+        attach(&mut request, invite.body);
+        push_user_headers(&mut request.headers, invite.headers);
+        request
     }
 
     pub(super) fn cancel(&mut self, now: Instant, leg: LegId, headers: UserHeaders) {

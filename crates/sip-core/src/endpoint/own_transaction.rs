@@ -41,6 +41,8 @@ enum GaveUp {
 pub(super) enum Input {
     Response(Box<Response>),
     TransportError,
+    /// An INVITE that the user no longer waits for.
+    Abandon,
     Timer,
 }
 
@@ -71,6 +73,7 @@ impl OwnTransaction {
                     match input {
                         Input::Response(response) => client_invite::Input::Response(response),
                         Input::TransportError => client_invite::Input::TransportError,
+                        Input::Abandon => client_invite::Input::Abandon,
                         Input::Timer => client_invite::Input::Timer,
                     },
                 );
@@ -81,6 +84,7 @@ impl OwnTransaction {
                     Input::Response(response) => client_non_invite::Input::Response(response),
                     Input::TransportError => client_non_invite::Input::TransportError,
                     Input::Timer => client_non_invite::Input::Timer,
+                    Input::Abandon => return,
                 },
             ),
         }

@@ -3,15 +3,16 @@
 use bytes::Bytes;
 
 use super::session_timer::Terms;
-use super::{Endpoint, Reply};
+use super::{Endpoint, Reply, replaces};
+use crate::dialog::reliable;
 use crate::dialog::session_timer::{self, Agreed};
 use crate::message::headers::{contact_value, same_name};
 use crate::message::{Headers, Method, Request, Response, Uri, reason_phrase};
-use crate::profile::TrunkProfile;
+use crate::profile::{Reliable, TrunkProfile};
 use crate::transport::Flow;
 
-/// The methods that we take, within a dialog or without.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
+/// The methods that we take of every trunk, within a dialog or without.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO";
 /// The body type that we read.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// Header fields that the user does not set: they are the endpoint's.
@@ -29,14 +30,28 @@ const OURS: [&str; 11] = [
     "Min-SE",
 ];
 
-/// The extensions that we offer to a trunk, as Supported says it.
-pub(super) fn supported(_profile: &TrunkProfile) -> String {
-    session_timer::TAG.to_owned()
+/// The methods that we take of a trunk.
+pub(super) fn allow(profile: &TrunkProfile) -> String {
+    let more = [("REFER, NOTIFY", profile.transfer), ("REGISTER", profile.registrar.is_some())];
+    let more = more.iter().filter(|(_, taken)| *taken).map(|(methods, _)| *methods);
+    std::iter::once(ALLOW).chain(more).collect::<Vec<_>>().join(", ")
 }
 
-/// Do we do what is required of us by this tag?
-pub(super) fn understands(_profile: &TrunkProfile, tag: &str) -> bool {
-    session_timer::TAG.eq_ignore_ascii_case(tag)
+/// The extensions that we offer to a trunk, as Supported says it.
+pub(super) fn supported(profile: &TrunkProfile) -> String {
+    let offered = [
+        (session_timer::TAG, true),
+        (reliable::TAG, profile.reliable != Reliable::Off),
+        (replaces::TAG, profile.transfer),
+    ];
+    let tags: Vec<_> = offered.iter().filter(|(_, offered)| *offered).map(|(tag, _)| *tag).collect();
+    tags.join(", ")
+}
+
+/// Do we do what is required of us by this tag? A trunk may require 100rel without being offered it.
+pub(super) fn understands(profile: &TrunkProfile, tag: &str) -> bool {
+    let understood = [(session_timer::TAG, true), (reliable::TAG, true), (replaces::TAG, profile.transfer)];
+    understood.iter().any(|(known, understood)| *understood && known.eq_ignore_ascii_case(tag))
 }
 
 /// What a response needs of its request.
@@ -122,7 +137,7 @@ impl ResponseBase {
             response.headers.push("Contact", contact_value(contact));
         }
         if self.method == Method::Invite && (200..300).contains(&reply.status) {
-            response.headers.push("Allow", ALLOW);
+            response.headers.push("Allow", allow(profile));
             response.headers.push("Supported", supported(profile));
         }
         if refreshes && (200..300).contains(&reply.status) {

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::auth::copy_credentials;
-use super::client::{SentAck, Work};
+use super::client::Work;
 use super::leg::{Cancel, Leg, Outgoing, Session, UserHeaders};
 use super::{Endpoint, Event, LegId, Rejection};
 use crate::dialog::Dialog;
@@ -34,7 +33,11 @@ impl Endpoint {
                 self.end_leg(now, leg);
             }
             Work::Request(_) => self.own_response(now, id, response),
-            Work::Bye { .. } | Work::Cancel { .. } => {}
+            Work::Apart { id, .. } if response.status >= 200 => {
+                let id = *id;
+                self.settled_apart(id, Ok(response));
+            }
+            Work::Bye { .. } | Work::Cancel { .. } | Work::Prack { .. } | Work::Apart { .. } => {}
         }
     }
 
@@ -50,12 +53,16 @@ impl Endpoint {
                 self.end_leg(now, leg);
             }
             Some(Work::Request(_)) => self.own_failure(now, id, rejection),
-            Some(Work::Bye { leg: None, .. } | Work::Cancel { .. }) | None => {}
+            Some(Work::Apart { id, .. }) => {
+                let id = *id;
+                self.settled_apart(id, Err(rejection));
+            }
+            Some(Work::Bye { leg: None, .. } | Work::Cancel { .. } | Work::Prack { .. }) | None => {}
         }
     }
 
     /// The leg as long as this INVITE has no final response.
-    fn outgoing(&mut self, id: TransactionId, leg: LegId) -> Option<&mut Outgoing> {
+    pub(super) fn outgoing(&mut self, id: TransactionId, leg: LegId) -> Option<&mut Outgoing> {
         match self.legs.get_mut(&leg) {
             Some(Leg::Outgoing(outgoing)) if outgoing.invite == id => Some(&mut **outgoing),
             _ => None,
@@ -64,17 +71,22 @@ impl Endpoint {
 
     fn progress(&mut self, now: Instant, id: TransactionId, leg: LegId, response: Box<Response>) {
         self.remember_early(id, leg, &response);
+        let news = self.take_provisional(now, id, leg, &response);
         let Some(outgoing) = self.outgoing(id, leg) else {
-            return;
+            return self.late_provisional(now, id);
         };
+        outgoing.silence = None;
         match &mut outgoing.cancel {
-            Cancel::NotWanted if response.status > 100 => self.event(leg, Event::Provisional(response)),
+            Cancel::NotWanted if news && response.status > 100 => {
+                self.event(leg, Event::Provisional(response));
+            }
             Cancel::NotWanted | Cancel::Sent { .. } => {}
             Cancel::Held(headers) => {
                 let headers = std::mem::take(headers);
                 self.send_cancel(now, id, leg, headers);
             }
         }
+        self.arm_leg(leg);
     }
 
     /// A 1xx with a To tag begins an early dialog (RFC 3261 12.1).
@@ -107,31 +119,27 @@ impl Endpoint {
     /// A 2xx: every one is acknowledged, the first one is the answer, those of other forks are hung up (RFC 3261
     /// 13.2.2.4).
     fn success(&mut self, now: Instant, id: TransactionId, leg: LegId, response: Box<Response>) {
-        let Some(mut dialog) = self.dialog_of(id, &response) else {
+        let Some(dialog) = self.dialog_of(id, &response) else {
             return;
         };
-        if !self.acknowledge(id, &dialog) {
+        if self.is_repeated(id, &dialog) {
             return;
         }
         let Some(outgoing) = self.outgoing(id, leg) else {
-            self.send_bye(now, dialog, Vec::new(), None);
-            return;
+            self.send_ack(id, &dialog, None);
+            return self.send_bye(now, dialog, Vec::new(), None);
         };
         let cancel = std::mem::replace(&mut outgoing.cancel, Cancel::NotWanted);
+        let offerless = outgoing.offerless;
         let early = std::mem::take(&mut outgoing.early);
-        let mut pending = Vec::new();
-        for session in early {
-            self.dialogs.remove(&session.dialog.id);
-            if session.dialog.id == dialog.id {
-                dialog.continue_from(&session.dialog);
-                pending = session.pending;
-            } else {
-                self.abandon(now, session.pending);
-            }
+        let mut session = self.confirm(now, early, dialog);
+        self.dialogs.insert(session.dialog.id.clone(), leg);
+        let wants_answer = offerless && session.owed.wants_answer(!response.body.is_empty());
+        if wants_answer && matches!(cancel, Cancel::NotWanted) {
+            self.hold_ack(now, id, &mut session);
+        } else {
+            self.send_ack(id, &session.dialog, None);
         }
-        self.dialogs.insert(dialog.id.clone(), leg);
-        let mut session = Session::new(dialog);
-        session.pending = pending;
         self.legs.insert(leg, Leg::Confirmed(Box::new(session)));
         self.confirmed_as_uac(now, id, leg, &response.headers);
         match cancel {
@@ -141,38 +149,42 @@ impl Endpoint {
         self.arm_leg(leg);
     }
 
-    /// Sends the ACK of a 2xx, the same one again if it is a retransmission. Was it the first 2xx of its fork?
-    fn acknowledge(&mut self, id: TransactionId, dialog: &Dialog) -> bool {
-        let branch = self.ids.branch();
-        let Some(client) = self.clients.get(id) else {
-            return false;
+    /// The dialog that was answered goes on from its early one; the other early ones end.
+    fn confirm(&mut self, now: Instant, early: Vec<Session>, mut dialog: Dialog) -> Session {
+        let mut answered = None;
+        for session in early {
+            self.dialogs.remove(&session.dialog.id);
+            if session.dialog.id == dialog.id {
+                dialog.continue_from(&session.dialog);
+                answered = Some((session.pending, session.owed));
+            } else {
+                self.abandon(now, session.pending);
+            }
+        }
+        let mut session = Session::new(dialog);
+        if let Some((pending, owed)) = answered {
+            (session.pending, session.owed) = (pending, owed);
+        }
+        session
+    }
+
+    /// A 2xx of a fork that has answered already gets the same ACK again, unless that is still held; one more fork than
+    /// we remember gets nothing.
+    fn is_repeated(&mut self, id: TransactionId, dialog: &Dialog) -> bool {
+        let Some(Work::Invite { acks, .. }) = self.clients.get(id).map(|client| &client.work) else {
+            return true;
         };
-        let Work::Invite { machine, acks, .. } = &client.work else {
-            return false;
+        let Some(sent) = acks.iter().find(|sent| sent.tag == dialog.id.remote_tag) else {
+            return acks.len() >= MAX_FORKS;
         };
-        if let Some(sent) = acks.iter().find(|sent| sent.tag == dialog.id.remote_tag) {
-            let (flow, bytes) = (sent.flow, sent.bytes.clone());
+        let (flow, bytes) = (sent.flow, sent.bytes.clone());
+        if let Some(bytes) = bytes {
             self.send(flow, bytes, None);
-            return false;
         }
-        if acks.len() >= MAX_FORKS {
-            return false;
-        }
-        let cseq = machine.request().headers.cseq().map_or(0, |cseq| cseq.number);
-        let (mut ack, flow) = dialog.ack(cseq);
-        ack.headers.push_first("Via", self.via(flow, &branch).to_string());
-        copy_credentials(&mut ack.headers, flow, &machine.request().headers, client.flow);
-        ack.headers.push("User-Agent", self.config.user_agent.clone());
-        let bytes = ack.to_bytes();
-        let sent = SentAck { tag: dialog.id.remote_tag.clone(), flow, bytes: bytes.clone() };
-        if let Some(Work::Invite { acks, .. }) = self.clients.get_mut(id).map(|client| &mut client.work) {
-            acks.push(sent);
-        }
-        self.send(flow, bytes, None);
         true
     }
 
-    fn rejected(&mut self, now: Instant, id: TransactionId, leg: LegId, rejection: Rejection) {
+    pub(super) fn rejected(&mut self, now: Instant, id: TransactionId, leg: LegId, rejection: Rejection) {
         if self.outgoing(id, leg).is_some() {
             self.event(leg, Event::Rejected(rejection));
             self.end_leg(now, leg);
@@ -201,7 +213,13 @@ impl Endpoint {
             return;
         };
         let invite = outgoing.invite;
-        self.close_client(invite);
-        self.rejected(now, invite, leg, Rejection::Timeout);
+        match outgoing.cancel {
+            Cancel::Sent { give_up, .. } if give_up <= now => {
+                self.close_client(invite);
+                self.rejected(now, invite, leg, Rejection::Timeout);
+            }
+            Cancel::NotWanted | Cancel::Held(_) => self.silent(now, invite, leg),
+            Cancel::Sent { .. } => {}
+        }
     }
 }

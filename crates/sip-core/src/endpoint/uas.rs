@@ -18,16 +18,29 @@ use crate::transport::Flow;
 impl Endpoint {
     /// The user responds to the INVITE of a leg.
     pub(super) fn respond(&mut self, now: Instant, leg: LegId, reply: Reply) {
-        let Some(Leg::Incoming { invite, .. }) = self.legs.get(&leg) else {
+        let Some(Leg::Incoming { .. }) = self.legs.get(&leg) else {
             return tracing::warn!(%leg, status = reply.status, "no INVITE waits for this response");
         };
-        let (invite, body) = (*invite, reply.body.clone());
+        if let Some(reply) = self.admit(leg, reply) {
+            self.send_response(now, leg, reply);
+        }
+    }
+
+    /// Sends a response to the INVITE of a leg.
+    pub(super) fn send_response(&mut self, now: Instant, leg: LegId, mut reply: Reply) {
+        let Some(Leg::Incoming { invite, .. }) = self.legs.get(&leg) else {
+            return;
+        };
+        let invite = *invite;
+        self.number(leg, &mut reply);
+        let body = reply.body.clone();
+        let holds_body = body.is_some();
         let terms = self.terms(invite);
         let Some((status, bytes)) = self.send_reply(now, invite, reply) else {
             return;
         };
         match status {
-            ..200 => {}
+            ..200 => self.await_prack(now, leg, status, bytes, holds_body),
             200..300 => self.answered(now, leg, invite, status, bytes),
             _ => return self.end_leg(now, leg),
         }
@@ -64,6 +77,9 @@ impl Endpoint {
         let Some(pending) = session.take_pending(transaction) else {
             return;
         };
+        if pending.is_prack {
+            return self.send_waiting(now, leg);
+        }
         if status < 300 {
             if let Some(contact) = pending.contact {
                 session.dialog.refresh_target(contact);
@@ -108,8 +124,7 @@ impl Endpoint {
         let status = reply.status;
         let server = self.servers.get(transaction)?;
         let contact = self.contact(server.base.flow);
-        let profile = self.profile(server.base.flow.trunk);
-        let mut response = server.base.reply(reply, &contact, profile);
+        let mut response = server.base.reply(reply, &contact, self.profile(server.base.flow.trunk));
         if response.headers.get("Server").is_none() {
             response.headers.push("Server", self.config.user_agent.clone());
         }
@@ -158,9 +173,16 @@ impl Endpoint {
             return;
         };
         let pending = match self.legs.get_mut(&leg) {
-            Some(Leg::Incoming { invite: initial, .. }) if *initial == invite => {
+            Some(Leg::Incoming { invite: initial, reliable, .. }) if *initial == invite => {
+                let answered = reliable.as_ref().is_some_and(|reliable| reliable.holds_2xx());
                 let reason = cancel.headers.reason();
-                return self.event(leg, Event::Cancelled { reason });
+                self.event(leg, Event::Cancelled { reason });
+                // To the user the INVITE has its answer: the 487 is left to us.
+                if answered {
+                    self.conclude(now, invite, (487, Vec::new()));
+                    self.end_leg(now, leg);
+                }
+                return;
             }
             Some(state) => state.session_with(invite).and_then(|session| session.take_pending(invite)),
             None => None,

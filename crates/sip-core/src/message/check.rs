@@ -5,11 +5,17 @@ use super::{Headers, Method, Request, text};
 
 const ONCE: [&str; 4] = ["From", "To", "Call-ID", "CSeq"];
 
+/// What else may be there at most once.
+const ONCE_IN_REQUESTS: [&str; 2] = ["Max-Forwards", "Content-Type"];
+
 /// The first thing that is wrong with a request, as the reason phrase of a 400.
 pub(super) fn request(request: &Request) -> Result<(), &'static str> {
     headers(&request.headers, &request.method)?;
     if request.uri.headers.is_some() {
         return Err("Headers in Request-URI");
+    }
+    if ONCE_IN_REQUESTS.iter().any(|name| request.headers.named(name).count() > 1) {
+        return Err("Repeated Header");
     }
     let max_forwards = request.headers.get("Max-Forwards");
     if max_forwards.is_some_and(|value| text::number::<u8>(value).is_none()) {

@@ -20,10 +20,25 @@ pub(crate) struct ClientInvite {
 
 #[derive(Debug)]
 enum State {
-    Calling { invite: Bytes, a: Backoff, b: Instant },
+    Calling {
+        invite: Bytes,
+        a: Backoff,
+        b: Instant,
+    },
     Proceeding,
-    Completed { ack: Bytes, d: Instant },
-    Accepted { m: Instant },
+    /// Given up: not sent again, and whatever comes late is still dealt with. With a CANCEL on its way, further
+    /// provisional responses say nothing new.
+    Abandoned {
+        until: Instant,
+        cancelled: bool,
+    },
+    Completed {
+        ack: Bytes,
+        d: Instant,
+    },
+    Accepted {
+        m: Instant,
+    },
     Terminated,
 }
 
@@ -31,6 +46,8 @@ enum State {
 pub(crate) enum Input {
     Response(Box<Response>),
     TransportError,
+    /// The user waits no longer for a first response.
+    Abandon,
     Timer,
 }
 
@@ -65,6 +82,7 @@ impl ClientInvite {
             Input::Response(response) => self.response(now, state, response),
             Input::Timer => self.timer(now, state),
             Input::TransportError => self.transport_error(state),
+            Input::Abandon => self.abandon(now, state),
         };
     }
 
@@ -75,12 +93,20 @@ impl ClientInvite {
                 self.outputs.push_back(ClientOutput::Response(response));
                 State::Proceeding
             }
-            State::Calling { .. } | State::Proceeding if status < 300 => {
+            State::Abandoned { until, cancelled } if status < 200 => {
+                if cancelled {
+                    return State::Abandoned { until, cancelled };
+                }
+                self.outputs.push_back(ClientOutput::Response(response));
+                let until = now + self.timers.timeout();
+                State::Abandoned { until, cancelled: true }
+            }
+            State::Calling { .. } | State::Proceeding | State::Abandoned { .. } if status < 300 => {
                 self.outputs.push_back(ClientOutput::Response(response));
                 let m = now + self.timers.timeout();
                 State::Accepted { m }
             }
-            State::Calling { .. } | State::Proceeding => {
+            State::Calling { .. } | State::Proceeding | State::Abandoned { .. } => {
                 let ack = self.ack(&response);
                 self.outputs.push_back(ClientOutput::Send(ack.clone()));
                 self.outputs.push_back(ClientOutput::Response(response));
@@ -114,7 +140,13 @@ impl ClientInvite {
                 a.next(now, None);
                 State::Calling { invite, a, b }
             }
-            State::Completed { d: end, .. } | State::Accepted { m: end } if end <= now => State::Terminated,
+            State::Completed { d: end, .. }
+            | State::Accepted { m: end }
+            | State::Abandoned { until: end, .. }
+                if end <= now =>
+            {
+                State::Terminated
+            }
             not_due => not_due,
         }
     }
@@ -125,7 +157,17 @@ impl ClientInvite {
                 self.outputs.push_back(ClientOutput::TransportError);
                 State::Terminated
             }
-            State::Proceeding | State::Accepted { .. } | State::Terminated => state,
+            State::Proceeding | State::Abandoned { .. } | State::Accepted { .. } | State::Terminated => state,
+        }
+    }
+
+    fn abandon(&self, now: Instant, state: State) -> State {
+        match state {
+            State::Calling { .. } => {
+                let until = now + self.timers.timeout();
+                State::Abandoned { until, cancelled: false }
+            }
+            other => other,
         }
     }
 
@@ -136,7 +178,9 @@ impl ClientInvite {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Calling { a, b, .. } => Some(a.at().min(*b)),
-            State::Completed { d: end, .. } | State::Accepted { m: end } => Some(*end),
+            State::Completed { d: end, .. }
+            | State::Accepted { m: end }
+            | State::Abandoned { until: end, .. } => Some(*end),
             State::Proceeding | State::Terminated => None,
         }
     }

@@ -165,7 +165,7 @@ fn within_a_dialog_nobody_is_asked_again() {
     bench.assert_forgotten();
 }
 
-fn with_account(realm: Option<&str>) -> TrunkProfile {
+pub(super) fn with_account(realm: Option<&str>) -> TrunkProfile {
     let account = Account { credentials: credentials("us", "secret"), realm: realm.map(str::to_owned) };
     TrunkProfile { outbound: Some(account), ..TrunkProfile::default() }
 }
@@ -179,7 +179,7 @@ fn calling(profile: TrunkProfile) -> (Bench, Request) {
     (bench, invite)
 }
 
-const CHALLENGE: &str =
+pub(super) const CHALLENGE: &str =
     "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\", qop=\"auth\", algorithm=SHA-256";
 const PROXY: &str = "Proxy-Authenticate: Digest realm=\"proxy\", nonce=\"p1\", qop=\"auth\"";
 

@@ -172,6 +172,7 @@ impl Bench {
         assert!(endpoint.servers.is_empty(), "{:?}", endpoint.servers);
         assert!(endpoint.clients.is_empty(), "{:?}", endpoint.clients);
         assert!(endpoint.alarms.is_empty());
+        assert_eq!(endpoint.apart, 0);
         assert_eq!(endpoint.deadline(), None);
     }
 }

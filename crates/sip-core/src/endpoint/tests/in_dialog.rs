@@ -4,7 +4,7 @@ use super::bench::*;
 use crate::endpoint::*;
 use crate::testing::wire;
 
-fn last_request(bench: &Bench) -> RequestId {
+pub(super) fn last_request(bench: &Bench) -> RequestId {
     match bench.events.last().map(|event| &event.event) {
         Some(Event::Request { id, .. }) => *id,
         other => panic!("{other:?}"),
@@ -15,21 +15,22 @@ fn answer(bench: &mut Bench, leg: LegId, request: RequestId, status: u16) {
     bench.command(Command::Answer { leg, request, reply: Reply::new(status) });
 }
 
-fn answer_last(bench: &mut Bench, leg: LegId, status: u16) {
+pub(super) fn answer_last(bench: &mut Bench, leg: LegId, status: u16) {
     let request = last_request(bench);
     answer(bench, leg, request, status);
 }
 
-fn with_body(text: &str) -> Vec<u8> {
+pub(super) fn with_body(text: &str) -> Vec<u8> {
     [&wire(text)[..], b"v=0\r\n"].concat()
 }
 
 #[test]
 fn requests_are_handed_up_and_answered() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::with(TrunkProfile { transfer: true, ..TrunkProfile::default() });
     let (leg, tag) = confirmed(&mut bench);
     for (n, method) in (1u32..).zip(["INFO", "UPDATE", "REFER", "NOTIFY", "MESSAGE"]) {
-        let text = within(method, &format!("m{n}"), 10 + n, &tag, "Contact: <sip:100@192.0.2.1:5060>");
+        let more = "Contact: <sip:100@192.0.2.1:5060>\nRefer-To: <sip:200@192.0.2.1>";
+        let text = within(method, &format!("m{n}"), 10 + n, &tag, more);
         let text = with_body(&text);
         bench.receive_from(PEER, &text);
         bench.receive_from(PEER, &text);
@@ -56,6 +57,7 @@ fn what_the_endpoint_answers_itself() {
         ("PRACK", "", 481),
         ("REGISTER", "", 405),
         ("SUBSCRIBE", "", 405),
+        ("REFER", "Refer-To: <sip:200@192.0.2.1>", 405),
         ("FROB", "", 501),
         ("INFO", "Require: x", 420),
         ("INVITE", "Require: x", 420),
@@ -238,4 +240,17 @@ fn after_our_bye_only_theirs_is_welcome() {
     bench.receive(&within("INFO", "m1", 12, &tag, ""));
     assert_eq!(bench.take_sent(), ["BYE", "100 INVITE", "481 INVITE", "481 INFO"]);
     assert_eq!(bench.take_events(), [""; 0]);
+}
+
+#[test]
+fn a_refer_names_exactly_one_target() {
+    let mut bench = Bench::with(TrunkProfile { transfer: true, ..TrunkProfile::default() });
+    let (_, tag) = confirmed(&mut bench);
+    let twice = "Refer-To: <sip:200@192.0.2.1>\nr: <sip:201@192.0.2.1>";
+    for (n, more) in (1u32..).zip(["", twice, "Refer-To: <sip:a@h>, <sip:b@h>"]) {
+        bench.receive(&within("REFER", &format!("m{n}"), 10 + n, &tag, more));
+        assert_eq!(bench.take_sent(), ["400 REFER"], "{more}");
+    }
+    bench.receive(&within("REFER", "m9", 20, &tag, "Refer-To: \"a, b\" <sip:200@192.0.2.1>"));
+    assert_eq!(bench.take_events(), ["request"]);
 }

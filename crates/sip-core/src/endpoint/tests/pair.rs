@@ -16,10 +16,10 @@ pub(super) struct Pair {
 pub(super) type Loss = fn(&str, usize) -> bool;
 
 impl Pair {
-    fn new(profiles: [TrunkProfile; 2]) -> Self {
-        let [ours, theirs] = profiles;
-        let a = Bench::with_profile(PEER, 1, ours);
-        let b = Bench::with_profile(LOCAL, 2, theirs).with_clock_of(&a);
+    /// Each with its manners.
+    pub(super) fn of(a: TrunkProfile, b: TrunkProfile) -> Self {
+        let a = Bench::with_profile(PEER, 1, a);
+        let b = Bench::with_profile(LOCAL, 2, b).with_clock_of(&a);
         Self { a, b }
     }
 
@@ -28,13 +28,16 @@ impl Pair {
     }
 
     /// A call between two of these manners.
-    pub(super) fn call_between(profiles: [TrunkProfile; 2], loss: Loss) -> Self {
-        let mut pair = Self::new(profiles);
-        let mut invite = super::uac::outgoing();
-        invite.flow = Flow::udp(LOCAL.parse().unwrap());
-        pair.a.command(Command::Invite { leg: LEG, invite });
-        pair.run(2000, loss);
+    pub(super) fn call_between([a, b]: [TrunkProfile; 2], loss: Loss) -> Self {
+        let mut pair = Self::of(a, b);
+        pair.invite(super::uac::outgoing(), loss);
         pair
+    }
+
+    pub(super) fn invite(&mut self, mut invite: Box<OutgoingInvite>, loss: Loss) {
+        invite.flow = Flow::udp(LOCAL.parse().unwrap());
+        self.a.command(Command::Invite { leg: LEG, invite });
+        self.run(2000, loss);
     }
 
     /// Delivers at once and lets the time pass in small steps.

@@ -13,7 +13,7 @@ use crate::testing::wire;
 
 const PHONE: &str = "198.51.100.7:40000";
 
-fn registrar() -> TrunkProfile {
+pub(super) fn registrar() -> TrunkProfile {
     let limits = Registrar {
         max_contacts: 2,
         min_expires: Duration::from_secs(60),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::bench::*;
 use crate::endpoint::*;
-use crate::message::parse;
+use crate::message::{Message, parse};
 use crate::testing::wire;
 
 /// One change of the bytes of a message.
@@ -73,7 +73,7 @@ pub(super) fn mutate(mut bytes: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
 }
 
 /// What a peer may send at any moment of a call.
-fn script(tag: &str) -> Vec<String> {
+fn script(tag: &str, rseq: u32) -> Vec<String> {
     vec![
         request("INVITE", "i1", "Record-Route: <sip:192.0.2.9;lr>, \"a,b\" <sip:[2001:db8::1]>"),
         request("OPTIONS", "o1", "Subject: =?x\nl: 0"),
@@ -84,6 +84,11 @@ fn script(tag: &str) -> Vec<String> {
         within("MESSAGE", "m1", 12, tag, ""),
         within("INFO", "n1", 13, tag, "Content-Length: 0"),
         within("BYE", "b1", 14, tag, ""),
+        request("INVITE", "i1", "Require: 100rel\nSupported: timer"),
+        within("PRACK", "p1", 12, tag, &format!("RAck: {rseq} 10 INVITE")),
+        request("INVITE", "i3", &format!("Replaces: call-1;to-tag={tag};from-tag=pbx"))
+            .replacen("call-1", "call-3", 1),
+        within("REFER", "r1", 15, tag, "Refer-To: <sip:1@192.0.2.1>"),
     ]
 }
 
@@ -99,7 +104,18 @@ fn commands(leg: LegId, new: LegId) -> Vec<Command> {
         Command::Invite { leg: new, invite: super::uac::outgoing() },
         Command::Cancel { leg: LegId(2), headers: vec![] },
         Command::Bye { leg: LegId(4), headers: vec![] },
+        Command::Invite { leg: new, invite: super::delayed_offer::offerless() },
+        Command::Acknowledge { leg, body: None },
+        Command::Respond { leg, reply: reply(183) },
+        Command::Ready { trunk: None, ready: false },
     ]
+}
+
+fn rseq_of(sent: &Sent) -> Option<u32> {
+    match parse::datagram(&sent.bytes) {
+        Ok(Message::Response(response)) => response.headers.get("RSeq")?.parse().ok(),
+        _ => None,
+    }
 }
 
 /// Answers what is open, so that the user owes nothing.
@@ -115,12 +131,12 @@ proptest! {
 
     #[test]
     fn mutated_messages_never_panic(
-        which in 0..8usize,
+        which in 0..13usize,
         mutations in prop::collection::vec(mutation(), 0..8),
     ) {
         let mut bench = Bench::new();
         let (_, tag) = answered(&mut bench);
-        let bytes = mutate(wire(&script(&tag)[which]), &mutations);
+        let bytes = mutate(wire(&script(&tag, 1)[which]), &mutations);
         if let Ok(message) = parse::datagram(&bytes) {
             let again = parse::datagram(&message.to_bytes());
             prop_assert!(again.is_ok(), "what we read we can write: {again:?}");
@@ -150,12 +166,12 @@ proptest! {
 
     /// Any order of messages, commands and pauses: each leg ends exactly once, last, and nothing is left.
     #[test]
-    fn every_leg_ends_once(steps in prop::collection::vec((0..8usize, 0..3u8, 0..4000u64), 1..25)) {
-        let mut bench = Bench::new();
-        let mut tag = String::from("none");
+    fn every_leg_ends_once(steps in prop::collection::vec((0..12usize, 0..3u8, 0..4000u64), 1..25)) {
+        let mut bench = Bench::with(TrunkProfile { transfer: true, ..TrunkProfile::default() });
+        let (mut tag, mut rseq) = (String::from("none"), 0);
         for (new, (which, kind, pause)) in (1..).zip(steps) {
             match kind {
-                0 => bench.receive(&script(&tag)[which]),
+                0 => bench.receive(&script(&tag, rseq)[which]),
                 1 => {
                     let leg = bench.events.last().map_or(LegId(1), |event| event.leg);
                     bench.command(commands(leg, LegId(2 * new))[which].clone());
@@ -172,6 +188,9 @@ proptest! {
             }
             if let Some(found) = bench.sent.iter().find(|sent| sent.name() == "200 INVITE" || sent.name() == "180 INVITE") {
                 tag = to_tag(&found.response());
+            }
+            if let Some(number) = bench.sent.iter().rev().find_map(rseq_of) {
+                rseq = number;
             }
             bench.advance(pause);
         }

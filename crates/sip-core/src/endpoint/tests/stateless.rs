@@ -25,9 +25,26 @@ fn options_is_answered_the_same_every_time() {
     assert_eq!(ok.status, 200);
     assert!(ok.headers.get("Allow").unwrap().contains("INVITE"));
     assert_eq!(ok.headers.get("Accept"), Some("application/sdp"));
-    assert_eq!(ok.headers.get("Supported"), Some("timer"));
+    assert_eq!(ok.headers.get("Accept-Encoding"), Some("identity"));
+    assert_eq!(ok.headers.get("Supported"), Some("timer, 100rel"));
     assert!(ok.headers.to().unwrap().tag().is_some());
     bench.assert_forgotten();
+}
+
+#[test]
+fn allow_fits_the_trunk() {
+    let both = TrunkProfile { transfer: true, ..super::register::registrar() };
+    for (profile, more) in [
+        (TrunkProfile::default(), ""),
+        (TrunkProfile { transfer: true, ..TrunkProfile::default() }, ", REFER, NOTIFY"),
+        (super::register::registrar(), ", REGISTER"),
+        (both, ", REFER, NOTIFY, REGISTER"),
+    ] {
+        let mut bench = Bench::with(profile);
+        bench.receive(&request("OPTIONS", "o1", ""));
+        let expected = format!("INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO{more}");
+        assert_eq!(bench.last().response().headers.get("Allow"), Some(&*expected));
+    }
 }
 
 #[test]
@@ -66,7 +83,7 @@ fn invites_that_are_refused() {
     assert_eq!(reply(&unknown_scheme).status, 416);
     let extension = reply(&request("INVITE", "i", "Require: 100rel, nothingSupportsThis\nRequire: x"));
     assert_eq!(extension.status, 420);
-    assert_eq!(extension.headers.get("Unsupported"), Some("100rel, nothingSupportsThis, x"));
+    assert_eq!(extension.headers.get("Unsupported"), Some("nothingSupportsThis, x"));
 }
 
 #[test]

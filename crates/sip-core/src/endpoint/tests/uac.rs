@@ -4,7 +4,7 @@ use super::bench::*;
 use crate::endpoint::*;
 use crate::message::{NameAddr, Request};
 
-const LEG: LegId = LegId(2);
+pub(super) const LEG: LegId = LegId(2);
 
 pub(super) fn outgoing() -> Box<OutgoingInvite> {
     let name_addr = |text: &str| text.parse::<NameAddr>().unwrap();
@@ -29,7 +29,7 @@ pub(super) fn calling() -> (Bench, Request) {
     (bench, invite)
 }
 
-fn ringing() -> (Bench, Request) {
+pub(super) fn ringing() -> (Bench, Request) {
     let (mut bench, invite) = calling();
     bench.receive(&reply(&invite, 180, "t1", ""));
     assert_eq!(bench.take_events(), ["provisional"]);

@@ -167,6 +167,44 @@ fn accepted_passes_every_2xx_up_and_nothing_else() {
 }
 
 #[test]
+fn abandoned_is_silent_for_64_t1() {
+    let mut bench = Bench::calling();
+    assert_eq!(bench.input(4000, Input::Abandon), []);
+    assert!(!bench.machine.is_proceeding());
+    assert_eq!(bench.deadline(), Some(36_000));
+    assert_eq!(bench.run(), []);
+    assert!(bench.machine.is_terminated());
+}
+
+#[test]
+fn abandoned_hands_one_late_1xx_up_and_waits_64_t1_for_what_the_cancel_brings() {
+    let mut bench = Bench::calling();
+    bench.input(4000, Input::Abandon);
+    assert_eq!(bench.receive(30_000, 100), [Out::Up(100)]);
+    assert_eq!(bench.receive(40_000, 180), []);
+    assert_eq!(bench.input(40_000, Input::TransportError), []);
+    assert_eq!(bench.deadline(), Some(62_000));
+    assert_eq!(bench.receive(50_000, 487), [Out::Ack, Out::Up(487)]);
+}
+
+#[test]
+fn abandoned_takes_a_late_2xx() {
+    let mut bench = Bench::calling();
+    bench.input(4000, Input::Abandon);
+    assert_eq!(bench.receive(5000, 200), [Out::Up(200)]);
+    assert_eq!(bench.receive(6000, 200), [Out::Up(200)]);
+    assert_eq!(bench.deadline(), Some(37_000));
+}
+
+#[test]
+fn only_a_call_without_any_response_is_abandoned() {
+    assert_eq!(Bench::after(180).input(4000, Input::Abandon), []);
+    let mut proceeding = Bench::after(180);
+    proceeding.input(4000, Input::Abandon);
+    assert!(proceeding.machine.is_proceeding());
+}
+
+#[test]
 fn the_ack_is_that_of_17_1_1_3() {
     let mut bench = Bench::calling();
     bench.machine.handle(bench.start, Input::Response(simple_response(INVITE, 404)));
