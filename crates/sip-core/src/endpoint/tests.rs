@@ -13,5 +13,6 @@ mod session_timer;
 mod session_timer_pair;
 mod session_timer_uac;
 mod stateless;
+mod transports;
 mod uac;
 mod uas;

@@ -99,7 +99,9 @@ impl Endpoint {
     fn dialog_of(&self, id: TransactionId, response: &Response) -> Option<Dialog> {
         let client = self.clients.get(id)?;
         match &client.work {
-            Work::Invite { machine, .. } => Dialog::uac(machine.request(), response, self.paths(client.flow)),
+            Work::Invite { machine, .. } => {
+                Dialog::uac(machine.request(), response, self.paths(client.dialog_flow()))
+            }
             _ => None,
         }
     }
@@ -161,7 +163,7 @@ impl Endpoint {
         let cseq = machine.request().headers.cseq().map_or(0, |cseq| cseq.number);
         let (mut ack, flow) = dialog.ack(cseq);
         ack.headers.push_first("Via", self.via(flow, &branch).to_string());
-        copy_credentials(&mut ack.headers, flow, &machine.request().headers, client.flow);
+        copy_credentials(&mut ack.headers, flow, &machine.request().headers, client.dialog_flow());
         ack.headers.push("User-Agent", self.config.user_agent.clone());
         let bytes = ack.to_bytes();
         let sent = SentAck { tag: dialog.id.remote_tag.clone(), flow, bytes: bytes.clone() };
