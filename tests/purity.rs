@@ -46,6 +46,7 @@ const PURE: &[&str] = &[
 /// Thin shells around them.
 const IO: &[&str] = &[
     "sip-core/src/transport",
+    "sip-core/src/driver.rs",
     "sip-core/src/driver",
     "wa-signaling/src/graph/client.rs",
     "wa-signaling/src/webhook/server.rs",

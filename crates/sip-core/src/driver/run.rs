@@ -19,7 +19,7 @@ use crate::transport::connection::{Arrival, Outgoing};
 use crate::transport::connections::Connections;
 use crate::transport::strangers::{Gate, Verdict, Why};
 use crate::transport::udp::{self, Sockets};
-use crate::transport::{Flow, ListenerId, Transport, tcp};
+use crate::transport::{Flow, ListenerId, Transport, TrunkId, tcp};
 
 /// Datagrams that are read from one socket before anything else gets its turn.
 const BATCH: usize = 64;
@@ -154,7 +154,7 @@ impl Driver {
     async fn datagram(&mut self, listener: ListenerId, bytes: &[u8], peer: SocketAddr) -> bool {
         count(&self.counters.datagrams_in);
         let flow = Flow { listener, ..Flow::udp(peer) };
-        match self.admit(peer) {
+        match self.admit(peer, (self.trunk_of)(peer.ip())) {
             Verdict::Read(trunk) => self.input(Input::Datagram { flow: Flow { trunk, ..flow }, bytes }).await,
             Verdict::Forbid => {
                 self.input(Input::Refuse { flow, bytes, status: 403, reason: "Forbidden" }).await
@@ -164,8 +164,7 @@ impl Driver {
     }
 
     /// Is this source listened to? Counts and logs those that are not.
-    fn admit(&mut self, peer: SocketAddr) -> Verdict {
-        let trunk = (self.trunk_of)(peer.ip());
+    fn admit(&mut self, peer: SocketAddr, trunk: Option<TrunkId>) -> Verdict {
         let verdict = self.gate.admit(clock(), peer.ip(), trunk);
         match verdict {
             Verdict::Read(_) => return verdict,
@@ -188,8 +187,8 @@ impl Driver {
             }
             Arrival::Message { flow, bytes } => {
                 count(&self.counters.datagrams_in);
-                match self.admit(flow.peer) {
-                    // The trunk is that of the connection, which for one of ours may be another.
+                // Whose connection it is was decided when it began; we may call where nobody may call us from.
+                match self.admit(flow.peer, Some(flow.trunk)) {
                     Verdict::Read(_) => self.input(Input::Datagram { flow, bytes: &bytes }).await,
                     Verdict::Forbid | Verdict::Drop(_) => true,
                 }
@@ -211,7 +210,7 @@ impl Driver {
 
     /// Connections of strangers are closed at once, and those that are too many.
     fn accepted(&mut self, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
-        let Verdict::Read(trunk) = self.admit(peer) else {
+        let Verdict::Read(trunk) = self.admit(peer, (self.trunk_of)(peer.ip())) else {
             return;
         };
         let transport = match self.endpoint.listener(listener) {

@@ -43,6 +43,10 @@ impl Endpoint {
             Verdict::Challenge { stale } => {
                 count(&self.counters.challenged);
                 let challenges = authenticator.challenges(now, stale);
+                // Without credentials it has not tried yet, and with an old nonce they may be right.
+                if request.headers.get("Authorization").is_some() && !stale {
+                    self.strike(flow);
+                }
                 Err((401, challenges.into_iter().map(|value| ("WWW-Authenticate", value)).collect()))
             }
         }
@@ -141,12 +145,19 @@ impl Endpoint {
         };
         let flow = client.flow;
         let lingers = client.work.machine().and_then(|machine| machine.restart(now, request, timers));
+        if flow.transport.is_reliable() {
+            client.work.rely_on_transport();
+        }
         let old_key = self.clients.rekey(id, key);
         if let Some((machine, old_key)) = lingers.zip(old_key) {
             let work = Work::Invite { machine: Box::new(machine), leg: NO_LEG, acks: Vec::new() };
             let lingering = self.new_transaction();
             let answered = Answered::default();
-            self.clients.insert(lingering, old_key, ClientTransaction { flow, work, answered });
+            self.clients.insert(
+                lingering,
+                old_key,
+                ClientTransaction { flow, instead_of: None, work, answered },
+            );
             self.drain_client(now, lingering);
         }
     }

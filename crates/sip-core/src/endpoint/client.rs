@@ -19,6 +19,8 @@ use crate::transport::Flow;
 #[derive(Debug)]
 pub(super) struct ClientTransaction {
     pub(super) flow: Flow,
+    /// By TCP only because it is large: the way by UDP, which the dialog is on.
+    pub(super) instead_of: Option<Flow>,
     pub(super) work: Work,
     /// The challenges that the request has met.
     pub(super) answered: Answered,
@@ -62,7 +64,34 @@ pub(super) struct SentAck {
     pub(super) bytes: Option<Bytes>,
 }
 
+impl Work {
+    pub(super) fn rely_on_transport(&mut self) {
+        match self {
+            Self::Invite { machine, .. } => machine.rely_on_transport(),
+            Self::Bye { machine, .. }
+            | Self::Cancel { machine }
+            | Self::Prack { machine }
+            | Self::Apart { machine, .. } => machine.rely_on_transport(),
+            Self::Request(own) => own.rely_on_transport(),
+        }
+    }
+
+    /// Its INVITE or re-INVITE, if it is one.
+    pub(super) fn client_invite(&mut self) -> Option<&mut ClientInvite> {
+        match self {
+            Self::Invite { machine, .. } => Some(machine),
+            Self::Request(own) => own.client_invite(),
+            Self::Bye { .. } | Self::Cancel { .. } | Self::Prack { .. } | Self::Apart { .. } => None,
+        }
+    }
+}
+
 impl ClientTransaction {
+    /// The way of what belongs to its dialog and not to itself.
+    pub(super) fn dialog_flow(&self) -> Flow {
+        self.instead_of.unwrap_or(self.flow)
+    }
+
     fn handle(&mut self, now: Instant, input: Input) {
         match &mut self.work {
             Work::Request(own) => own.handle(now, input),
@@ -131,11 +160,19 @@ impl Endpoint {
         now: Instant,
         key: ClientKey,
         flow: Flow,
-        work: Work,
+        mut work: Work,
     ) -> TransactionId {
+        let by_tcp = self.too_large(flow, &mut work);
+        if let Some((tcp, invite)) = by_tcp.zip(work.client_invite()) {
+            invite.start_over(now, &self.via(tcp, &key.branch));
+        }
+        let (flow, instead_of) = by_tcp.map_or((flow, None), |tcp| (tcp, Some(flow)));
+        if flow.transport.is_reliable() {
+            work.rely_on_transport();
+        }
         let id = self.new_transaction();
         let answered = Answered::default();
-        self.clients.insert(id, key, ClientTransaction { flow, work, answered });
+        self.clients.insert(id, key, ClientTransaction { flow, instead_of, work, answered });
         self.drain_client(now, id);
         id
     }
@@ -149,7 +186,10 @@ impl Endpoint {
     }
 
     pub(super) fn transport_error(&mut self, now: Instant, origin: Origin) {
-        if let Some(id) = origin.0 {
+        let Some(id) = origin.0 else {
+            return;
+        };
+        if !self.back_to_udp(now, id) {
             self.client_input(now, id, Input::TransportError);
         }
     }

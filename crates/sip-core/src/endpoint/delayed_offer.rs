@@ -102,7 +102,7 @@ impl Endpoint {
         let of_invite = &machine.request().headers;
         let (mut ack, flow) = dialog.ack(of_invite.cseq().map_or(0, |cseq| cseq.number));
         ack.headers.push_first("Via", self.via(flow, &branch).to_string());
-        copy_credentials(&mut ack.headers, flow, of_invite, client.flow);
+        copy_credentials(&mut ack.headers, flow, of_invite, client.dialog_flow());
         ack.headers.push("User-Agent", self.config.user_agent.clone());
         attach(&mut ack, body);
         let bytes = ack.to_bytes();

@@ -13,6 +13,7 @@ mod glare;
 mod ids;
 mod in_dialog;
 mod incoming;
+mod large;
 mod leg;
 mod outgoing;
 mod own_request;

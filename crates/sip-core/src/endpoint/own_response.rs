@@ -95,7 +95,8 @@ impl Endpoint {
     /// Sends the ACK for a 2xx to our re-INVITE, and keeps it (RFC 3261 13.2.2.4).
     fn acknowledge_own(&mut self, leg: LegId, id: TransactionId, body: Option<&Body>) {
         let branch = self.ids.branch();
-        let own = self.clients.get(id).and_then(|client| Some((client.flow, client.work.own_invite()?)));
+        let own =
+            self.clients.get(id).and_then(|client| Some((client.dialog_flow(), client.work.own_invite()?)));
         let Some((sent_by, invite)) = own else {
             return;
         };

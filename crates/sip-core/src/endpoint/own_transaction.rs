@@ -115,6 +115,21 @@ impl OwnTransaction {
         }
     }
 
+    pub(super) fn rely_on_transport(&mut self) {
+        match &mut self.machine {
+            Machine::Invite { machine, .. } => machine.rely_on_transport(),
+            Machine::NonInvite(machine) => machine.rely_on_transport(),
+        }
+    }
+
+    /// The machine of a re-INVITE.
+    pub(super) fn client_invite(&mut self) -> Option<&mut ClientInvite> {
+        match &mut self.machine {
+            Machine::Invite { machine, .. } => Some(machine),
+            Machine::NonInvite(_) => None,
+        }
+    }
+
     /// What a challenge begins anew.
     pub(super) fn machine(&mut self) -> auth::Machine<'_> {
         match &mut self.machine {

@@ -35,6 +35,15 @@ enum Input {
     Timer,
 }
 
+impl Machine {
+    fn rely_on_transport(&mut self) {
+        match self {
+            Self::Invite(machine) => machine.rely_on_transport(),
+            Self::NonInvite(machine) => machine.rely_on_transport(),
+        }
+    }
+}
+
 impl ServerTransaction {
     /// Has no final response been sent yet?
     pub(super) fn is_proceeding(&self) -> bool {
@@ -103,11 +112,14 @@ impl Endpoint {
         request: &Request,
     ) -> TransactionId {
         let timers = self.config.timers;
-        let machine = if request.method == Method::Invite {
+        let mut machine = if request.method == Method::Invite {
             Machine::Invite(ServerInvite::new(base.response(100, None).to_bytes(), timers))
         } else {
             Machine::NonInvite(ServerNonInvite::new(timers))
         };
+        if base.flow.transport.is_reliable() {
+            machine.rely_on_transport();
+        }
         let id = self.new_transaction();
         self.servers.insert(id, key, ServerTransaction { base, leg: None, machine, merge: None });
         self.drain_server(id);

@@ -19,5 +19,6 @@ mod session_timer_pair;
 mod session_timer_uac;
 mod silence;
 mod stateless;
+mod transports;
 mod uac;
 mod uas;

@@ -111,7 +111,9 @@ impl Endpoint {
     fn dialog_of(&self, id: TransactionId, response: &Response) -> Option<Dialog> {
         let client = self.clients.get(id)?;
         match &client.work {
-            Work::Invite { machine, .. } => Dialog::uac(machine.request(), response, self.paths(client.flow)),
+            Work::Invite { machine, .. } => {
+                Dialog::uac(machine.request(), response, self.paths(client.dialog_flow()))
+            }
             _ => None,
         }
     }

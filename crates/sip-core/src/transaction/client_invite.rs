@@ -1,4 +1,4 @@
-//! The INVITE client transaction: RFC 3261 figure 5 as RFC 6026 figure 5 amends it, over an unreliable transport.
+//! The INVITE client transaction: RFC 3261 figure 5 as RFC 6026 figure 5 amends it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -8,12 +8,14 @@ use bytes::Bytes;
 
 use super::ClientOutput;
 use super::timer::{Backoff, Timers};
-use crate::message::{Headers, Method, Request, Response};
+use crate::message::{Headers, Method, Request, Response, Via};
 
 #[derive(Debug)]
 pub(crate) struct ClientInvite {
     request: Request,
     timers: Timers,
+    /// Over TCP and TLS Timer A never runs and Timer D is zero.
+    is_reliable: bool,
     state: State,
     outputs: VecDeque<ClientOutput>,
 }
@@ -22,7 +24,8 @@ pub(crate) struct ClientInvite {
 enum State {
     Calling {
         invite: Bytes,
-        a: Backoff,
+        /// None on a transport that loses nothing.
+        a: Option<Backoff>,
         b: Instant,
     },
     Proceeding,
@@ -54,12 +57,37 @@ pub(crate) enum Input {
 impl ClientInvite {
     /// Sends the INVITE.
     pub(crate) fn new(now: Instant, request: Request, timers: Timers) -> Self {
-        let invite = request.to_bytes();
-        Self {
-            request,
-            timers,
-            outputs: VecDeque::from([ClientOutput::Send(invite.clone())]),
-            state: State::Calling { invite, a: Backoff::start(now, timers.t1), b: now + timers.timeout() },
+        let outputs = VecDeque::new();
+        let mut machine = Self { request, timers, is_reliable: false, state: State::Terminated, outputs };
+        machine.start(now);
+        machine
+    }
+
+    /// Begins again on another way, which this Via is for; whatever came of the first one is forgotten.
+    pub(crate) fn start_over(&mut self, now: Instant, via: &Via) {
+        self.request.headers.set_top_via(via);
+        self.is_reliable = false;
+        self.outputs.clear();
+        self.start(now);
+    }
+
+    fn start(&mut self, now: Instant) {
+        let invite = self.request.to_bytes();
+        self.outputs.push_back(ClientOutput::Send(invite.clone()));
+        let a = Some(Backoff::start(now, self.timers.t1));
+        self.state = State::Calling { invite, a, b: now + self.timers.timeout() };
+    }
+
+    /// Has nothing come back yet?
+    pub(crate) fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
+    /// The transport delivers by itself what it takes. To be said before anything else happens.
+    pub(crate) fn rely_on_transport(&mut self) {
+        self.is_reliable = true;
+        if let State::Calling { a, .. } = &mut self.state {
+            *a = None;
         }
     }
 
@@ -110,7 +138,7 @@ impl ClientInvite {
                 let ack = self.ack(&response);
                 self.outputs.push_back(ClientOutput::Send(ack.clone()));
                 self.outputs.push_back(ClientOutput::Response(response));
-                let d = now + self.timers.linger();
+                let d = if self.is_reliable { now } else { now + self.timers.linger() };
                 State::Completed { ack, d }
             }
             State::Completed { ack, d } => {
@@ -135,10 +163,10 @@ impl ClientInvite {
                 self.outputs.push_back(ClientOutput::Timeout);
                 State::Terminated
             }
-            State::Calling { invite, mut a, b } if a.is_due(now) => {
+            State::Calling { invite, a: Some(mut a), b } if a.is_due(now) => {
                 self.outputs.push_back(ClientOutput::Send(invite.clone()));
                 a.next(now, None);
-                State::Calling { invite, a, b }
+                State::Calling { invite, a: Some(a), b }
             }
             State::Completed { d: end, .. }
             | State::Accepted { m: end }
@@ -177,7 +205,7 @@ impl ClientInvite {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Calling { a, b, .. } => Some(a.at().min(*b)),
+            State::Calling { a, b, .. } => Some(a.map_or(*b, |a| a.at().min(*b))),
             State::Completed { d: end, .. }
             | State::Accepted { m: end }
             | State::Abandoned { until: end, .. } => Some(*end),

@@ -1,4 +1,4 @@
-//! The non-INVITE client transaction: RFC 3261 figure 6, over an unreliable transport.
+//! The non-INVITE client transaction: RFC 3261 figure 6.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -14,14 +14,16 @@ use crate::message::{Request, Response};
 pub(crate) struct ClientNonInvite {
     request: Bytes,
     timers: Timers,
+    /// Over TCP and TLS Timer E never runs and Timer K is zero.
+    is_reliable: bool,
     state: State,
     outputs: VecDeque<ClientOutput>,
 }
 
 #[derive(Debug)]
 enum State {
-    Trying { request: Bytes, e: Backoff, f: Instant },
-    Proceeding { request: Bytes, e: Backoff, f: Instant },
+    Trying { request: Bytes, e: Option<Backoff>, f: Instant },
+    Proceeding { request: Bytes, e: Option<Backoff>, f: Instant },
     Completed { k: Instant },
     Terminated,
 }
@@ -40,8 +42,21 @@ impl ClientNonInvite {
         Self {
             request: request.clone(),
             timers,
+            is_reliable: false,
             outputs: VecDeque::from([ClientOutput::Send(request.clone())]),
-            state: State::Trying { request, e: Backoff::start(now, timers.t1), f: now + timers.timeout() },
+            state: State::Trying {
+                request,
+                e: Some(Backoff::start(now, timers.t1)),
+                f: now + timers.timeout(),
+            },
+        }
+    }
+
+    /// The transport delivers by itself what it takes. To be said before anything else happens.
+    pub(crate) fn rely_on_transport(&mut self) {
+        self.is_reliable = true;
+        if let State::Trying { e, .. } = &mut self.state {
+            *e = None;
         }
     }
 
@@ -66,9 +81,9 @@ impl ClientNonInvite {
     fn response(&mut self, now: Instant, state: State, response: Box<Response>) -> State {
         let provisional = response.status < 200;
         match state {
-            State::Trying { request, f, .. } if provisional => {
+            State::Trying { request, e, f } if provisional => {
                 self.outputs.push_back(ClientOutput::Response(response));
-                let e = Backoff::settled(now, self.timers.t2);
+                let e = e.map(|_| Backoff::settled(now, self.timers.t2));
                 State::Proceeding { request, e, f }
             }
             State::Proceeding { request, e, f } if provisional => {
@@ -77,7 +92,7 @@ impl ClientNonInvite {
             }
             State::Trying { .. } | State::Proceeding { .. } => {
                 self.outputs.push_back(ClientOutput::Response(response));
-                let k = now + self.timers.t4;
+                let k = if self.is_reliable { now } else { now + self.timers.t4 };
                 State::Completed { k }
             }
             State::Completed { .. } | State::Terminated => state,
@@ -90,14 +105,14 @@ impl ClientNonInvite {
                 self.outputs.push_back(ClientOutput::Timeout);
                 State::Terminated
             }
-            State::Trying { request, mut e, f } if e.is_due(now) => {
+            State::Trying { request, e: Some(mut e), f } if e.is_due(now) => {
                 self.outputs.push_back(ClientOutput::Send(request.clone()));
                 e.next(now, Some(self.timers.t2));
-                State::Trying { request, e, f }
+                State::Trying { request, e: Some(e), f }
             }
-            State::Proceeding { request, e, f } if e.is_due(now) => {
+            State::Proceeding { request, e: Some(e), f } if e.is_due(now) => {
                 self.outputs.push_back(ClientOutput::Send(request.clone()));
-                let e = Backoff::settled(now, self.timers.t2);
+                let e = Some(Backoff::settled(now, self.timers.t2));
                 State::Proceeding { request, e, f }
             }
             State::Completed { k } if k <= now => State::Terminated,
@@ -121,7 +136,9 @@ impl ClientNonInvite {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Trying { e, f, .. } | State::Proceeding { e, f, .. } => Some(e.at().min(*f)),
+            State::Trying { e, f, .. } | State::Proceeding { e, f, .. } => {
+                Some(e.map_or(*f, |e| e.at().min(*f)))
+            }
             State::Completed { k } => Some(*k),
             State::Terminated => None,
         }

@@ -1,4 +1,4 @@
-//! The INVITE server transaction: RFC 3261 figure 7 as RFC 6026 figure 7 amends it, over an unreliable transport.
+//! The INVITE server transaction: RFC 3261 figure 7 as RFC 6026 figure 7 amends it.
 //! It is born with its 100 Trying, which goes out at once: the answer may take long. A transport error leaves it where it
 //! is (RFC 6026 8.7), so there is no such input.
 
@@ -14,6 +14,8 @@ use super::timer::{Backoff, Timers};
 #[derive(Debug)]
 pub(crate) struct ServerInvite {
     timers: Timers,
+    /// Over TCP and TLS Timer G never runs and Timer I is zero.
+    is_reliable: bool,
     state: State,
     outputs: VecDeque<ServerOutput>,
 }
@@ -21,7 +23,7 @@ pub(crate) struct ServerInvite {
 #[derive(Debug)]
 enum State {
     Proceeding { last: Bytes },
-    Completed { response: Bytes, g: Backoff, h: Instant },
+    Completed { response: Bytes, g: Option<Backoff>, h: Instant },
     Confirmed { i: Instant },
     Accepted { l: Instant },
     Terminated,
@@ -45,9 +47,15 @@ impl ServerInvite {
     pub(crate) fn new(trying: Bytes, timers: Timers) -> Self {
         Self {
             timers,
+            is_reliable: false,
             outputs: VecDeque::from([ServerOutput::Send(trying.clone())]),
             state: State::Proceeding { last: trying },
         }
+    }
+
+    /// The transport delivers by itself what it takes. To be said before anything else happens.
+    pub(crate) fn rely_on_transport(&mut self) {
+        self.is_reliable = true;
     }
 
     /// Has no final response been sent yet?
@@ -86,7 +94,7 @@ impl ServerInvite {
                     }
                     _ => State::Completed {
                         response: bytes,
-                        g: Backoff::start(now, self.timers.t1),
+                        g: (!self.is_reliable).then(|| Backoff::start(now, self.timers.t1)),
                         h: now + self.timers.timeout(),
                     },
                 }
@@ -115,7 +123,7 @@ impl ServerInvite {
     fn ack(&mut self, now: Instant, state: State) -> State {
         match state {
             State::Completed { .. } => {
-                let i = now + self.timers.t4;
+                let i = if self.is_reliable { now } else { now + self.timers.t4 };
                 State::Confirmed { i }
             }
             State::Proceeding { .. }
@@ -132,10 +140,10 @@ impl ServerInvite {
             {
                 State::Terminated
             }
-            State::Completed { response, mut g, h } if g.is_due(now) => {
+            State::Completed { response, g: Some(mut g), h } if g.is_due(now) => {
                 self.outputs.push_back(ServerOutput::Send(response.clone()));
                 g.next(now, Some(self.timers.t2));
-                State::Completed { response, g, h }
+                State::Completed { response, g: Some(g), h }
             }
             not_due => not_due,
         }
@@ -147,7 +155,7 @@ impl ServerInvite {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Completed { g, h, .. } => Some(g.at().min(*h)),
+            State::Completed { g, h, .. } => Some(g.map_or(*h, |g| g.at().min(*h))),
             State::Confirmed { i: end } | State::Accepted { l: end } => Some(*end),
             State::Proceeding { .. } | State::Terminated => None,
         }

@@ -1,4 +1,4 @@
-//! The non-INVITE server transaction: RFC 3261 figure 8, over an unreliable transport. A transport error
+//! The non-INVITE server transaction: RFC 3261 figure 8. A transport error
 //! leaves it where it is (RFC 6026 8.7), so there is no such input.
 
 use std::collections::VecDeque;
@@ -13,6 +13,8 @@ use super::timer::Timers;
 #[derive(Debug)]
 pub(crate) struct ServerNonInvite {
     timers: Timers,
+    /// Over TCP and TLS Timer J is zero.
+    is_reliable: bool,
     state: State,
     outputs: VecDeque<ServerOutput>,
 }
@@ -39,7 +41,12 @@ pub(crate) enum Input {
 
 impl ServerNonInvite {
     pub(crate) fn new(timers: Timers) -> Self {
-        Self { timers, state: State::Trying, outputs: VecDeque::new() }
+        Self { timers, is_reliable: false, state: State::Trying, outputs: VecDeque::new() }
+    }
+
+    /// The transport delivers by itself what it takes. To be said before anything else happens.
+    pub(crate) fn rely_on_transport(&mut self) {
+        self.is_reliable = true;
     }
 
     /// Has no final response been sent yet?
@@ -67,7 +74,7 @@ impl ServerNonInvite {
                 if status < 200 {
                     State::Proceeding { last: bytes }
                 } else {
-                    let j = now + self.timers.timeout();
+                    let j = if self.is_reliable { now } else { now + self.timers.timeout() };
                     State::Completed { response: bytes, j }
                 }
             }

@@ -166,6 +166,7 @@ impl Connection {
         let life = Life::default();
         let mut writing = Writing::default();
         let result = tokio::select! {
+            biased;
             result = read(&mut reader, self.flow, &self.arrivals, &life, self.limits) => result,
             result = write(&mut writer, &mut self.queue, &life, &mut writing, self.limits) => result,
         };
@@ -321,6 +322,8 @@ async fn write(
         };
         let bytes = message.bytes.clone();
         writing.unwritten = Some(message);
+        // The end of a connection that has been idle shows only now: what is written after it is lost in silence.
+        task::yield_now().await;
         within(limits.write, write_out(writer, &bytes)).await?;
         let written = writing.unwritten.take();
         if life.heard.load(Ordering::Relaxed) {

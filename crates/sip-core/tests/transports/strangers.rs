@@ -53,7 +53,7 @@ async fn rubbish_bans_the_source_of_a_trunk_that_trusts_nobody_and_no_other() {
     for untrusted in [true, false] {
         let mut strict = config(2, BOTH);
         strict.strangers.strikes = 3;
-        strict.strangers.ban = Duration::from_millis(300);
+        strict.strangers.ban = Duration::from_secs(2);
         strict.strangers.untrusted = if untrusted { vec![TrunkId(0)] } else { vec![] };
         let b = run(strict).await;
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -67,7 +67,7 @@ async fn rubbish_bans_the_source_of_a_trunk_that_trusts_nobody_and_no_other() {
             let mut stream = TcpStream::connect(b.sip.local_addrs()[1]).await.unwrap();
             assert!(is_closed(&mut stream).await);
             assert_eq!(b.sip.counters().datagrams_out, 0);
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
             socket.send_to(udp("OPTIONS").as_bytes(), b.address()).await.unwrap();
         }
         b.until(|counters| counters.datagrams_out == 1).await;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sip_core::{Command, Event, LegEvent, Reply, Transport};
+use sip_core::{Command, Event, LegEvent, Reply, Transport, TrunkProfile};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -76,4 +76,30 @@ async fn an_ipv6_socket_for_all_addresses_takes_ipv4_too_unless_another_has_the_
     let both =
         [(Transport::Udp, &*v4), (Transport::Udp, &*v6), (Transport::Tcp, &*v4), (Transport::Tcp, &*v6)];
     assert_eq!(run(config(3, &both)).await.sip.local_addrs().len(), 4);
+}
+
+#[tokio::test]
+async fn a_large_invite_finds_its_way_by_tcp_or_else_by_udp() {
+    for takes_tcp in [true, false] {
+        let both = [(Transport::Udp, "127.0.0.1:0"), (Transport::Tcp, "127.0.0.1:0")];
+        let mut a = config(1, &both);
+        a.trunks = vec![TrunkProfile { tcp_for_large: true, ..TrunkProfile::default() }];
+        let mut a = run(a).await;
+        // The same port for both, as everywhere.
+        let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let same = [(Transport::Udp, &*address), (Transport::Tcp, &*address)];
+        let mut b = run(config(2, if takes_tcp { &same } else { &same[..1] })).await;
+        let leg = a.sip.new_leg();
+        let mut large = invite(flow(Transport::Udp, 0, b.address()));
+        large.headers.push(("Subject".into(), "x".repeat(1300)));
+        a.sip.send(Command::Invite { leg, invite: large }).await;
+        let LegEvent { leg: theirs, event: Event::Invite { flow: seen, .. } } = b.next().await else {
+            panic!()
+        };
+        assert_eq!(seen.transport, if takes_tcp { Transport::Tcp } else { Transport::Udp });
+        b.sip.send(Command::Respond { leg: theirs, reply: Reply::new(200) }).await;
+        assert!(matches!(a.next().await.event, Event::Answered(_)));
+        assert!(matches!(b.next().await.event, Event::Acked { .. }));
+    }
 }

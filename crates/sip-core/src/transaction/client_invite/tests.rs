@@ -225,3 +225,36 @@ fn the_ack_is_that_of_17_1_1_3() {
 fn parse_again(ack: &Request) -> Message {
     crate::message::parse::datagram(&ack.to_bytes()).unwrap()
 }
+
+#[test]
+fn over_a_reliable_transport_timer_a_never_runs_and_timer_d_is_zero() {
+    let mut bench = Bench::calling();
+    bench.machine.rely_on_transport();
+    assert_eq!(bench.run(), [(32_000, Out::Timeout)], "Timer B alone");
+    let mut bench = Bench::calling();
+    bench.machine.rely_on_transport();
+    assert_eq!(bench.receive(7, 180), [Out::Up(180)]);
+    assert_eq!(bench.receive(9, 486), [Out::Ack, Out::Up(486)]);
+    assert_eq!((bench.deadline(), bench.run()), (Some(9), vec![]));
+    assert!(bench.machine.is_terminated());
+}
+
+#[test]
+fn over_a_reliable_transport_timer_m_runs_all_the_same() {
+    let mut bench = Bench::calling();
+    bench.machine.rely_on_transport();
+    bench.receive(5, 200);
+    assert_eq!(bench.deadline(), Some(32_005), "further forks may answer (RFC 6026 8.4)");
+}
+
+#[test]
+fn another_way_begins_from_the_start() {
+    let mut bench = Bench::calling();
+    bench.machine.rely_on_transport();
+    let via = "SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bKone;rport".parse().unwrap();
+    bench.machine.start_over(bench.start + ms(100), &via);
+    assert_eq!(bench.machine.request().headers.via(), Some(via));
+    assert_eq!(bench.outputs(), [Out::Invite]);
+    let at: Vec<u64> = bench.run().iter().map(|(at, _)| *at).collect();
+    assert_eq!(at, [600, 1600, 3600, 7600, 15_600, 31_600, 32_100], "with Timers A and B of its own");
+}

@@ -116,3 +116,19 @@ fn completed_absorbs_everything() {
     assert_eq!(bench.input(10, Input::TransportError), []);
     assert!(!bench.machine.is_terminated());
 }
+
+#[test]
+fn over_a_reliable_transport_timer_e_never_runs_and_timer_k_is_zero() {
+    for provisional in [false, true] {
+        let mut bench = Bench::trying();
+        bench.machine.rely_on_transport();
+        if provisional {
+            assert_eq!(bench.receive(10, 100), [Out::Up(100)]);
+        }
+        let f = bench.start + ms(32_000);
+        assert_eq!(bench.machine.deadline(), Some(f), "Timer F alone");
+        assert_eq!(bench.receive(20, 200), [Out::Up(200)]);
+        bench.machine.handle(bench.start + ms(20), Input::Timer);
+        assert!(bench.machine.is_terminated());
+    }
+}

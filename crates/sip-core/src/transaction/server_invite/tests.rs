@@ -109,3 +109,17 @@ fn accepted_absorbs_invites_and_sends_what_the_user_retransmits() {
     assert_eq!(bench.respond(500, 180), [0; 0]);
     assert_eq!(bench.run(), (vec![], 32_000));
 }
+
+#[test]
+fn over_a_reliable_transport_timer_g_never_runs_and_timer_i_is_zero() {
+    let mut bench = Bench::proceeding();
+    bench.machine.rely_on_transport();
+    assert_eq!(bench.respond(0, 486), [486]);
+    assert_eq!(bench.run(), (vec![], 32_000), "Timer H alone");
+    let mut bench = Bench::proceeding();
+    bench.machine.rely_on_transport();
+    bench.respond(0, 486);
+    assert_eq!(bench.input(30, Input::Ack), [0; 0]);
+    assert_eq!(bench.input(30, Input::Timer), [0; 0]);
+    assert!(bench.machine.is_terminated());
+}

@@ -59,3 +59,12 @@ fn completed_sends_the_final_again_until_timer_j() {
     assert!(bench.machine.is_terminated());
     assert_eq!(bench.input(33_000, Input::Request), [0; 0]);
 }
+
+#[test]
+fn over_a_reliable_transport_timer_j_is_zero() {
+    let mut bench = Bench::trying();
+    bench.machine.rely_on_transport();
+    assert_eq!(bench.respond(40, 200), [200]);
+    assert_eq!(bench.input(40, Input::Timer), [0; 0]);
+    assert!(bench.machine.is_terminated());
+}
