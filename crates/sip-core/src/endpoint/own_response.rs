@@ -203,7 +203,6 @@ impl Endpoint {
             return;
         };
         session.timer = None;
-        session.own.retry = None;
         if !std::mem::replace(&mut session.lost, true) {
             self.event(leg, Event::Lost(why));
         }

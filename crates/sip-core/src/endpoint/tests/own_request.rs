@@ -289,6 +289,21 @@ fn their_bye_drops_what_we_asked() {
 }
 
 #[test]
+fn an_open_reinvite_outlives_its_dialog_by_32_s() {
+    let mut bench = Bench::new();
+    let (leg, _) = confirmed(&mut bench);
+    ask(&mut bench, leg, 6, Method::Invite, "v=0");
+    let invite = sent_request(&bench);
+    bench.receive(&reply(&invite, 100, ""));
+    bench.bye(leg);
+    bench.advance(31_900);
+    assert!(!bench.endpoint.clients.is_empty());
+    bench.advance(200);
+    assert!(bench.endpoint.clients.is_empty());
+    assert_eq!(results(&mut bench), ["ended"]);
+}
+
+#[test]
 fn our_bye_goes_out_beside_an_open_reinvite() {
     let mut bench = Bench::new();
     let (leg, _) = confirmed(&mut bench);

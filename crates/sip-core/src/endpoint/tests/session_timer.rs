@@ -212,6 +212,26 @@ fn we_refresh_a_peer_without_update_by_a_reinvite_that_repeats_our_sdp() {
 }
 
 #[test]
+fn a_peer_that_says_later_that_it_takes_update_gets_it() {
+    let mut bench = Bench::new();
+    let (_, tag) =
+        call(&mut bench, "Supported: timer\nSession-Expires: 600;refresher=uas\nAllow: INVITE, BYE");
+    ask(&mut bench, LegId(1), 1, Method::Invite, "v=0");
+    let invite = sent_request(&bench);
+    bench.receive(&reply(&invite, 200, "Session-Expires: 600;refresher=uac\nAllow: INVITE, update"));
+    bench.take_sent();
+    seconds(&mut bench, 300);
+    let update = sent_request(&bench);
+    bench.receive(&reply(&update, 200, "Session-Expires: 600;refresher=uac"));
+    assert_eq!(bench.take_sent(), ["UPDATE"]);
+    let without = "Allow: INVITE, BYE\nSupported: timer\nSession-Expires: 600;refresher=uas";
+    bench.receive(&within("UPDATE", "u1", 11, &tag, without));
+    bench.take_sent();
+    seconds(&mut bench, 300);
+    assert_eq!(bench.take_sent(), ["INVITE"]);
+}
+
+#[test]
 fn a_peer_that_allows_update_and_does_not_know_it_is_refreshed_by_reinvite() {
     for status in [405, 501] {
         let mut bench = Bench::new();

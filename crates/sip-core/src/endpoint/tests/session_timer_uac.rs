@@ -145,6 +145,45 @@ fn the_2xx_says_who_refreshes() {
     assert_eq!(bench.endpoint.deadline(), None, "nobody wants a timer");
 }
 
+/// As Asterisk does it: the callee has chosen to refresh, by re-INVITEs that are transactions of its own.
+#[test]
+fn a_callee_that_refreshes_by_reinvite_keeps_the_session() {
+    let mut bench = answered(timed(600, 90), "Require: timer\nSession-Expires: 600;refresher=uas");
+    let own_tag = bench.endpoint.dialogs.keys().next().unwrap().local_tag.clone();
+    for cseq in 1..20 {
+        seconds(&mut bench, 300);
+        let within = |method: &str| {
+            format!(
+                "{method} sip:192.0.2.2:5060 SIP/2.0
+                 Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{method}{cseq}
+                 Max-Forwards: 70
+                 From: <sip:200@192.0.2.1>;tag=t1
+                 To: <sip:+49171@192.0.2.2>;tag={own_tag}
+                 Call-ID: out-1
+                 CSeq: {cseq} {method}
+                 Contact: <sip:200@192.0.2.1:5080>
+                 Allow: OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, INVITE, ACK, BYE, CANCEL, UPDATE, PRACK
+                 Supported: 100rel, timer, replaces, norefersub
+                 Session-Expires: 600;refresher=uac
+                 Min-SE: 90"
+            )
+        };
+        bench.receive(&within("INVITE"));
+        let Some(Event::Request { id, .. }) = bench.events.pop().map(|event| event.event) else { panic!() };
+        bench.command(Command::Answer { leg: LEG, request: id, reply: Reply::new(200) });
+        let ok = bench.last().response();
+        assert_eq!(ok.headers.get("Session-Expires"), Some("600;refresher=uac"));
+        assert_eq!(ok.headers.get("Require"), Some("timer"));
+        bench.receive(&within("ACK"));
+        assert_eq!(results(&mut bench), ["acked"]);
+    }
+    bench.take_sent();
+    seconds(&mut bench, 567);
+    assert_eq!((results(&mut bench), bench.take_sent()), (vec![], vec![]), "the refreshing is not ours");
+    seconds(&mut bench, 1);
+    assert_eq!(results(&mut bench), ["Expired"]);
+}
+
 #[test]
 fn a_peer_that_says_a_short_interval_does_not_make_us_flood_it() {
     let mut bench = answered(TrunkProfile::default(), "Session-Expires: 0;refresher=uac\nAllow: UPDATE");
