@@ -23,6 +23,8 @@ use super::target::{Destination, Target};
 
 /// Longest time for one question, whatever the settings of the system say: a caller waits.
 const LONGEST: Duration = Duration::from_secs(3);
+/// And for one that has a last good answer.
+const IMPATIENT: Duration = Duration::from_millis(500);
 /// How long one server is waited for.
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// An answer is kept at least this long, so that a TTL of 0 asks once and not for every call.
@@ -114,9 +116,10 @@ impl Resolver {
                 answers.insert(question, records);
                 continue;
             }
+            let longest = if self.is_known(&question) { IMPATIENT } else { LONGEST };
             let dns = self.dns.clone();
             asked.spawn(async move {
-                let answer = timeout(LONGEST, ask(&dns, &question)).await;
+                let answer = timeout(longest, ask(&dns, &question)).await;
                 (question, answer.unwrap_or_else(|_| Err("no answer in time".to_owned())))
             });
         }
@@ -132,6 +135,10 @@ impl Resolver {
     fn fresh(&self, now: Instant, question: &Question) -> Option<Records> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.get(question).filter(|held| held.until > now).map(|held| held.records.clone())
+    }
+
+    fn is_known(&self, question: &Question) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).contains_key(question)
     }
 
     /// Keeps an answer; when there is none, the last one stays.

@@ -15,6 +15,7 @@ use super::*;
 struct Zone {
     records: Vec<(String, u32, RData)>,
     fails: bool,
+    is_silent: bool,
     asked: Vec<String>,
 }
 
@@ -57,6 +58,10 @@ impl Bench {
         zone.fails = fails;
     }
 
+    fn silence(&self) {
+        self.zone.lock().expect("the zone").is_silent = true;
+    }
+
     /// What the server was asked since it was last looked at.
     fn asked(&self) -> Vec<String> {
         let mut asked = std::mem::take(&mut self.zone.lock().expect("the zone").asked);
@@ -80,6 +85,9 @@ async fn serve(socket: UdpSocket, zone: Arc<Mutex<Zone>>) {
     let mut buffer = [0; 1500];
     while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
         let Ok(query) = Message::from_vec(&buffer[..length]) else { continue };
+        if zone.lock().expect("the zone").is_silent {
+            continue;
+        }
         let reply = answer(&query, &mut zone.lock().expect("the zone"));
         let _ = socket.send_to(&reply.to_vec().expect("a message"), peer).await;
     }
@@ -182,6 +190,22 @@ async fn a_server_that_fails_on_naptr_alone_costs_nothing_but_naptr() {
         .expect("the answers")
         .retain(|question, _| matches!(question, Question::Naptr(_)));
     assert_eq!(bench.find("pbx.example", 1).await, ["udp 10.0.0.1:5060 (pbx.example)"]);
+}
+
+/// No socket answers here, so that time may be virtual.
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_keeps_a_call_waiting_only_where_nothing_is_known() {
+    let bench = Bench::new().await;
+    bench.silence();
+    let before = tokio::time::Instant::now();
+    assert_eq!(bench.find("pbx.example:5060", 0).await, [""; 0]);
+    assert!(before.elapsed() <= LONGEST + Duration::from_millis(10), "{:?}", before.elapsed());
+    let known = Question::Address("other.example".to_owned());
+    let records = Records::Addresses(vec![[10, 0, 0, 1].into()]);
+    bench.resolver.keep(bench.start, &known, Ok((records, SHORTEST_TTL)));
+    let before = tokio::time::Instant::now();
+    assert_eq!(bench.find("other.example:5060", 60).await, ["udp 10.0.0.1:5060 (other.example)"]);
+    assert!(before.elapsed() <= IMPATIENT + Duration::from_millis(10), "{:?}", before.elapsed());
 }
 
 #[tokio::test]
