@@ -65,6 +65,7 @@ const IO: &[&str] = &[
     "bridge/src/main.rs",
     "bridge/src/metrics.rs",
     "bridge/src/record.rs",
+    "bridge/src/trunk/resolve.rs",
 ];
 
 /// What no pure module names.

@@ -45,6 +45,7 @@ fn check_passes_the_example_and_explains_what_is_missing() {
     let good = program("check", &example()).output().expect("it runs");
     assert!(good.status.success() && text(&good).contains("is good"), "{}", text(&good));
     assert!(!text(&good).contains(SECRET));
+    assert!(text(&good).contains("trunk \"office\": calls go to sip:10.0.0.5:5060"), "{}", text(&good));
 
     let bad = program("check", &example()).env_remove("WA_TOKEN").output().expect("it runs");
     assert_eq!(bad.status.code(), Some(2));

@@ -75,6 +75,17 @@ impl Sip {
         self.listeners.iter().find(|listener| listener.transport == Transport::Udp)
     }
 
+    /// What the SIP endpoint is told of the listeners, in their order: a `ListenerId` is a place here.
+    #[must_use]
+    pub fn endpoint_listeners(&self) -> Vec<sip_core::Listener> {
+        let known = |one: &Listener| sip_core::Listener {
+            transport: one.transport,
+            local: one.bind,
+            advertised: one.advertised,
+        };
+        self.listeners.iter().map(known).collect()
+    }
+
     /// What can be sent by: the transports of the listeners.
     #[must_use]
     pub fn means(&self) -> Means {
