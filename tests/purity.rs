@@ -29,6 +29,7 @@ const PURE: &[&str] = &[
     "media-relay/src/path",
     "media-relay/src/peer",
     "media-relay/src/event.rs",
+    "media-relay/src/tone.rs",
     "bridge/src/lib.rs",
     "bridge/src/call",
     "bridge/src/config",

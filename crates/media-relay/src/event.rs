@@ -15,12 +15,21 @@ pub enum MediaEvent {
     Failed(MediaFailure),
     /// The first audio packet from a side has come.
     FirstAudio(Party),
-    /// A key was pressed.
+    /// A key was pressed. `DigitEnded` follows.
     Digit {
         /// Who pressed it.
         from: Party,
         /// `0`-`9`, `*`, `#` or `A`-`D`.
         digit: char,
+    },
+    /// The key of the last [`Self::Digit`] of that side was let go.
+    DigitEnded {
+        /// Who pressed it.
+        from: Party,
+        /// `0`-`9`, `*`, `#` or `A`-`D`.
+        digit: char,
+        /// How long it was down; the last that was heard of it when its end was lost.
+        duration: Duration,
     },
     /// The path is gone.
     Closed(Summary),

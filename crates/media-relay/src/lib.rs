@@ -12,10 +12,11 @@ mod relay;
 mod rtp;
 pub mod sdp;
 mod session;
+pub mod tone;
 mod worker;
 
 pub use event::{MediaEvent, MediaFailure, Summary};
-pub use path::{Party, PathCounters, SideCounters};
+pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
 pub use session::{AudioSession, WaRole};
 pub use worker::RelayCounters;

@@ -1,9 +1,13 @@
 //! The control handle of one call's audio path.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use crate::path::{DigitMode, Party};
 use crate::peer::{Credentials, DtlsRole, RemotePeer};
+use crate::rtp::dtmf;
 use crate::sdp::{pbx, whatsapp};
+use crate::tone::Tone;
 use crate::worker::{Command, WhatsAppRemote, WorkerHandle};
 
 /// Who made the offer towards WhatsApp.
@@ -73,6 +77,45 @@ impl AudioSession {
     /// What was negotiated with the PBX; again after a re-negotiation.
     pub fn connect_pbx(&self, media: pbx::Media) {
         self.send(Command::ConnectPbx(self.id, Box::new(media)));
+    }
+
+    /// Lets the PBX hear a tone before the call is answered: ringback in early media (183). It begins
+    /// when the PBX's address is known, rests on hold, and ends with [`Self::open`]; after that, this
+    /// does nothing. What follows goes on with its SSRC, sequence numbers and timestamps.
+    pub fn play_to_pbx(&self, tone: Tone) {
+        self.send(Command::PlayTo(self.id, Party::Pbx, tone));
+    }
+
+    /// Lets WhatsApp hear a tone in place of the PBX, while a transfer rings. Before [`Self::open`]
+    /// nothing leaves: the tone begins with it.
+    pub fn play_to_whatsapp(&self, tone: Tone) {
+        self.send(Command::PlayTo(self.id, Party::WhatsApp, tone));
+    }
+
+    /// Ends the tones of both sides.
+    pub fn stop_tone(&self) {
+        self.send(Command::StopTone(self.id));
+    }
+
+    /// How the PBX is told of WhatsApp's keys, and of ours, from now on. Either way they are told as
+    /// [`MediaEvent::Digit`](crate::MediaEvent::Digit).
+    pub fn set_digits(&self, mode: DigitMode) {
+        self.send(Command::SetDigits(self.id, mode));
+    }
+
+    /// Presses a key towards a side by telephone events (RFC 4733): `0`-`9`, `*`, `#`, `A`-`D` in either
+    /// case, after those pressed before and 40 ms apart. It lasts 40 ms to 5 s (1.3 s where events count
+    /// at 48 kHz), and the other side's sound rests meanwhile. Lost before [`Self::open`], where the
+    /// side takes no events or is on hold, and when 32 wait already.
+    ///
+    /// False when it is no key.
+    pub fn send_digit(&self, to: Party, digit: char, duration_ms: u32) -> bool {
+        let duration = Duration::from_millis(duration_ms.into());
+        let is_key = dtmf::code(digit).is_some();
+        if is_key {
+            self.send(Command::SendDigit(self.id, to, digit, duration));
+        }
+        is_key
     }
 
     /// From now on sound passes both ways. Before, neither RTP nor RTCP leaves

@@ -345,6 +345,7 @@ impl CallTask {
             MediaEvent::FirstAudio(Party::Pbx) => {}
             // Which key was pressed may be a PIN: it is never written down.
             MediaEvent::Digit { from, .. } => debug!(?from, "digit"),
+            MediaEvent::DigitEnded { .. } => {}
             MediaEvent::Closed(summary) => self.summary = Some(summary),
         }
     }

@@ -1,5 +1,7 @@
 //! What a path tells about itself.
 
+use std::time::Duration;
+
 /// One of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Party {
@@ -7,6 +9,16 @@ pub enum Party {
     Pbx,
     /// The WhatsApp user.
     WhatsApp,
+}
+
+/// How a side is told of keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DigitMode {
+    /// By telephone events in RTP (RFC 4733), where it takes them.
+    #[default]
+    Events,
+    /// Not in RTP: the owner does it, say by SIP INFO.
+    Off,
 }
 
 /// Something happened on the path.
@@ -18,6 +30,15 @@ pub(crate) enum PathEvent {
         from: Party,
         /// 0-9, *, #, A-D.
         digit: char,
+    },
+    /// The key was let go, or nothing more was heard of it.
+    DigitEnded {
+        /// By whom.
+        from: Party,
+        /// 0-9, *, #, A-D.
+        digit: char,
+        /// How long it was down.
+        duration: Duration,
     },
     /// The first packet of sound, whether or not the gate is open.
     FirstAudio(Party),
@@ -59,4 +80,6 @@ pub struct SideCounters {
     pub concealed: u64,
     /// Of those sent: frames of silence that we filled in.
     pub silence: u64,
+    /// Of those sent: frames of a tone that we played.
+    pub tone: u64,
 }

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
-use crate::rtp::dtmf::{Clocks, Event, Relay};
+use crate::rtp::dtmf::{Clocks, Event, Relay, Told};
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::{Line, LineSeed, Place, Stamp};
+
+use super::keypad::Keypad;
 
 /// No packet is longer than what an Ethernet frame carries.
 const MAX_PACKET: usize = 1500;
@@ -12,6 +14,8 @@ const MAX_PACKET: usize = 1500;
 pub(super) struct Lane {
     pub(super) line: Line,
     pub(super) relay: Relay,
+    /// The keys that we press ourselves.
+    pub(super) keypad: Keypad,
     buffer: [u8; MAX_PACKET],
 }
 
@@ -19,12 +23,17 @@ pub(super) struct Lane {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Relayed {
     pub(super) sent: bool,
-    pub(super) digit: Option<char>,
+    pub(super) told: Told,
 }
 
 impl Lane {
     pub(super) fn new(seed: LineSeed, clock: u32, clocks: Clocks) -> Self {
-        Self { line: Line::new(seed, clock), relay: Relay::new(clocks), buffer: [0; MAX_PACKET] }
+        Self {
+            line: Line::new(seed, clock),
+            relay: Relay::new(clocks),
+            keypad: Keypad::new(),
+            buffer: [0; MAX_PACKET],
+        }
     }
 
     /// A source's frame; false when it comes too late.
@@ -69,21 +78,40 @@ impl Lane {
         };
         let line = &self.line;
         let start = || line.event_timestamp(now, on_line.then_some(stamp));
-        let Some(relayed) = self.relay.handle(packet.header, event, start) else {
+        let Some(relayed) = self.relay.handle(now, packet.header, event, start) else {
             return Relayed::default();
         };
+        self.keypad.rest(now);
         let place = self.line.place_event(stamp, relayed.timestamp);
         let sent = place.is_some_and(|place| {
-            let header = header(place, payload_type, relayed.digit.is_some());
+            let header = header(place, payload_type, relayed.told.digit.is_some());
             self.send(header, &relayed.event.to_bytes(), out)
         });
-        Relayed { sent, digit: relayed.digit }
+        Relayed { sent, told: relayed.told }
     }
 
-    /// A packet of a telephone event that goes nowhere: only its digit counts.
-    pub(super) fn note_event(&mut self, packet: &Packet<'_>) -> Option<char> {
-        let event = Event::parse(packet.payload)?;
-        self.relay.handle(packet.header, event, || 0)?.digit
+    /// The packet of a key of our own that is due, its durations in `clock`.
+    pub(super) fn own_key(
+        &mut self,
+        now: Instant,
+        (payload_type, clock): (u8, u32),
+        out: &mut impl FnMut(&[u8]),
+    ) -> bool {
+        let line = &self.line;
+        let Some(packet) = self.keypad.next(now, clock, || line.event_timestamp(now, None)) else {
+            return false;
+        };
+        let header = header(self.line.place_own_event(packet.timestamp), payload_type, packet.marker);
+        self.send(header, &packet.event.to_bytes(), out)
+    }
+
+    /// A packet of a telephone event that goes nowhere: only what it tells counts.
+    pub(super) fn note_event(&mut self, now: Instant, packet: &Packet<'_>) -> Told {
+        let line = &self.line;
+        let start = || line.event_timestamp(now, None);
+        let event = Event::parse(packet.payload);
+        let relayed = event.and_then(|event| self.relay.handle(now, packet.header, event, start));
+        relayed.map(|relayed| relayed.told).unwrap_or_default()
     }
 
     fn send(&mut self, header: Header, payload: &[u8], out: &mut impl FnMut(&[u8])) -> bool {

@@ -4,33 +4,38 @@
 //! Opus passes through; G.711 is transcoded. Towards WhatsApp there is one unbroken line of
 //! packets from the moment the gate opens: whenever the PBX is silent (before its first packet,
 //! on hold, dead) the path fills in frames of silence, because WhatsApp's phone sends nothing
-//! before it hears from us and hangs up when it hears nothing. A jitter buffer, once there is
-//! one, goes between [`Packet::parse`] and the transcoder's `handle`.
+//! before it hears from us and hangs up when it hears nothing. A tone of our own takes the silence's
+//! place, and the PBX's. Towards the PBX a tone may ring before the gate opens. A jitter buffer,
+//! once there is one, goes between [`Packet::parse`] and the transcoder's `handle`.
 
+mod directions;
 mod event;
+mod keypad;
 mod lane;
+mod own;
 mod pbx;
+mod player;
 mod reframe;
 mod transcode;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-pub use event::{Party, PathCounters, SideCounters};
+pub use event::{DigitMode, Party, PathCounters, SideCounters};
 
 pub(crate) use crate::rtp::rewrite::LineSeed;
 pub(crate) use event::{PathError, PathEvent};
 
-use crate::codec::g711::Law;
-use crate::codec::opus;
-use crate::rtp::dtmf::{Clocks, WHATSAPP_CLOCK};
+use crate::rtp::dtmf::{Clocks, Pressed, Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
-use crate::rtp::rewrite::{FRAME, Stamp};
+use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Media};
 use crate::sdp::whatsapp;
 use lane::Lane;
-use pbx::{Kind, Pbx, law, sends};
-use transcode::{Heard, Transcoder};
+use own::ToneToPbx;
+use pbx::{Kind, Pbx};
+use player::Player;
+use transcode::Transcoder;
 
 /// Silence towards WhatsApp is filled after this, or this much longer than the PBX's packets are.
 const IDLE: Duration = Duration::from_millis(60);
@@ -59,6 +64,11 @@ pub(crate) struct AudioPath {
     opus_complexity: u8,
     to_whatsapp: Lane,
     to_pbx: Lane,
+    /// What we play, in place of the PBX and of WhatsApp.
+    tone_to_whatsapp: Option<Box<Player>>,
+    tone_to_pbx: Option<Box<ToneToPbx>>,
+    /// How the PBX is told of keys.
+    digits: DigitMode,
     /// When the PBX was heard last.
     pbx_heard: Option<Instant>,
     whatsapp_heard: bool,
@@ -66,10 +76,10 @@ pub(crate) struct AudioPath {
     counters: PathCounters,
 }
 
-/// No media packet leaves before the call is answered: WhatsApp would take it for the answer.
+/// Nothing leaves towards WhatsApp before the call is answered: it would take it for the answer.
 enum Gate {
     Shut,
-    /// When silence is filled towards WhatsApp, unless the PBX is heard before.
+    /// When silence, or a tone, is filled towards WhatsApp, unless the PBX is heard before.
     Open {
         silence_at: Instant,
     },
@@ -87,6 +97,9 @@ impl AudioPath {
             opus_complexity: config.opus_complexity,
             to_whatsapp: Lane::new(config.to_whatsapp, WHATSAPP_AUDIO_CLOCK, from_pbx),
             to_pbx: Lane::new(config.to_pbx, 8000, whatsapp_clocks(8000)),
+            tone_to_whatsapp: None,
+            tone_to_pbx: None,
+            digits: DigitMode::default(),
             pbx_heard: None,
             whatsapp_heard: false,
             events: VecDeque::with_capacity(MAX_EVENTS),
@@ -133,11 +146,12 @@ impl AudioPath {
     }
 
     /// The call is answered: sound may pass. The first packet towards WhatsApp is due at once,
-    /// unless the PBX is speaking already.
+    /// unless the PBX is speaking already. The PBX's tone ends.
     pub(crate) fn open(&mut self, now: Instant) {
         if self.is_open() {
             return;
         }
+        self.tone_to_pbx = None;
         let speaking = self.pbx_heard.is_some_and(|heard| now.saturating_duration_since(heard) < IDLE);
         let silence_at = if speaking { now + FRAME } else { now };
         self.gate = Gate::Open { silence_at };
@@ -171,12 +185,15 @@ impl AudioPath {
         if !self.is_open() {
             return;
         }
+        if self.keeps_from_whatsapp(now, kind, &packet) {
+            return;
+        }
         let length = match kind {
             Kind::Dtmf => self.pbx_event(now, &packet, out),
             Kind::G711(law) => self.pbx_g711(now, law, &packet, out),
             Kind::Opus => self.pbx_opus(now, &packet, out),
         };
-        if let Some(length) = length {
+        if let (Some(length), None) = (length, &self.tone_to_whatsapp) {
             let silence_at = now + IDLE.max(length + IDLE_BEYOND_PACKET);
             self.gate = Gate::Open { silence_at };
         }
@@ -213,28 +230,22 @@ impl AudioPath {
 
     /// When [`Self::handle_timeout`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self.gate {
+        let filling = match self.gate {
             Gate::Shut => None,
             Gate::Open { silence_at } => Some(silence_at),
-        }
+        };
+        let tone = self.tone_to_pbx.as_ref().map(|tone| tone.due);
+        let [whatsapp, pbx] = [&self.to_whatsapp, &self.to_pbx]
+            .map(|lane| [lane.keypad.deadline(), lane.relay.deadline()].into_iter().flatten().min());
+        [filling, tone, whatsapp, pbx].into_iter().flatten().min()
     }
 
-    /// Fills what is due; `out` gets each packet with the side it goes to.
+    /// Sends what is due of our own; `out` gets each packet with the side it goes to.
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
-        let Gate::Open { silence_at } = self.gate else {
-            return;
-        };
-        if now < silence_at {
-            return;
-        }
-        let mut out = |packet: &[u8]| out(Party::WhatsApp, packet);
-        let sent = self.to_whatsapp.own_frame(now, self.opus_pt, self.pbx.silence(), &mut out);
-        self.counters.whatsapp.sent += u64::from(sent);
-        self.counters.whatsapp.silence += u64::from(sent);
-        // Late by a frame or more: the timestamps skip it, nothing is sent in a burst.
-        let next = silence_at + FRAME;
-        let silence_at = if next > now { next } else { now + FRAME };
-        self.gate = Gate::Open { silence_at };
+        self.let_keys_go(now);
+        self.press_keys(now, out);
+        self.play_to_pbx_until(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
+        self.fill_until(now, &mut |packet: &[u8]| out(Party::WhatsApp, packet));
     }
 
     /// What has happened since the last call.
@@ -253,125 +264,20 @@ impl AudioPath {
         }
     }
 
-    fn report_digit(&mut self, from: Party, digit: Option<char>) {
+    fn report_keys(&mut self, from: Party, told: Told) {
+        let Told { lost_end, digit, ended } = told;
+        self.report_up(from, lost_end);
         if let Some(digit) = digit {
             self.report(PathEvent::Digit { from, digit });
         }
-    }
-}
-
-/// The two directions, once the gate is open.
-impl AudioPath {
-    /// Gives the length of what the packet brings to WhatsApp, as the two below.
-    fn pbx_opus(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        out: &mut impl FnMut(&[u8]),
-    ) -> Option<Duration> {
-        let stamp = Stamp::from(packet.header);
-        let sent =
-            self.to_whatsapp.audio(now, stamp, (self.opus_pt, packet.header.marker), packet.payload, out);
-        self.counters.whatsapp.sent += u64::from(sent);
-        self.counters.pbx.late += u64::from(!sent);
-        sent.then(|| opus::samples(packet.payload).map_or(FRAME, sound))
+        self.report_up(from, ended);
     }
 
-    fn pbx_g711(
-        &mut self,
-        now: Instant,
-        law: Law,
-        packet: &Packet<'_>,
-        out: &mut impl FnMut(&[u8]),
-    ) -> Option<Duration> {
-        let Pbx::G711(_, transcoder) = &mut self.pbx else {
-            return None;
-        };
-        let (lane, pt, sent) = (&mut self.to_whatsapp, self.opus_pt, &mut self.counters.whatsapp.sent);
-        let before = *sent;
-        let heard = transcoder.encoding.handle(law, packet, &mut |stamp, payload| {
-            *sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
-        });
-        // A packet that made no frame yet puts no silence off.
-        let made_a_frame = *sent > before;
-        self.counters.pbx.count(heard);
-        let samples = u32::try_from(packet.payload.len()).unwrap_or(0);
-        made_a_frame.then(|| sound(samples))
-    }
-
-    fn pbx_event(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        out: &mut impl FnMut(&[u8]),
-    ) -> Option<Duration> {
-        let Some(place) = self.pbx.place_event_from(packet.header) else {
-            self.counters.pbx.late += 1;
-            return None;
-        };
-        let relayed = self.to_whatsapp.event(now, place, self.dtmf_pt, packet, out);
-        self.counters.whatsapp.sent += u64::from(relayed.sent);
-        self.report_digit(Party::Pbx, relayed.digit);
-        relayed.sent.then_some(FRAME)
-    }
-
-    fn whatsapp_audio(&mut self, now: Instant, packet: &Packet<'_>, out: &mut impl FnMut(&[u8])) {
-        let (lane, sent) = (&mut self.to_pbx, &mut self.counters.pbx.sent);
-        match &mut self.pbx {
-            Pbx::Unknown => self.counters.whatsapp.ignored += 1,
-            Pbx::Opus(media) if sends(media) => {
-                let stamp = Stamp::from(packet.header);
-                let kind = (media.payload_type, packet.header.marker);
-                let placed = lane.audio(now, stamp, kind, packet.payload, out);
-                *sent += u64::from(placed);
-                self.counters.whatsapp.late += u64::from(!placed);
-            }
-            Pbx::G711(media, transcoder) if sends(media) => {
-                let law = law(media.codec);
-                let pt = media.payload_type;
-                let heard = transcoder.decoding.handle(law, packet, &mut |stamp, payload| {
-                    *sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
-                });
-                self.counters.whatsapp.count(heard);
-            }
-            Pbx::Opus(_) | Pbx::G711(..) => {
-                self.pbx.skip_to(packet.header);
-                self.counters.whatsapp.ignored += 1;
-            }
+    fn report_up(&mut self, from: Party, pressed: Option<Pressed>) {
+        if let Some(Pressed { digit, duration }) = pressed {
+            self.report(PathEvent::DigitEnded { from, digit, duration });
         }
     }
-
-    fn whatsapp_event(&mut self, now: Instant, packet: &Packet<'_>, out: &mut impl FnMut(&[u8])) {
-        let wanted = self.pbx.media().filter(|media| sends(media)).and_then(|media| media.dtmf);
-        let Some((pt, _)) = wanted else {
-            // Nothing goes to the PBX, but the digit is told all the same.
-            self.pbx.skip_to(packet.header);
-            let digit = self.to_pbx.note_event(packet);
-            self.report_digit(Party::WhatsApp, digit);
-            return;
-        };
-        let Some(stamp) = self.pbx.place_event_to(packet.header) else {
-            self.counters.whatsapp.late += 1;
-            return;
-        };
-        let relayed = self.to_pbx.event(now, (stamp, true), pt, packet, out);
-        self.counters.pbx.sent += u64::from(relayed.sent);
-        self.report_digit(Party::WhatsApp, relayed.digit);
-    }
-}
-
-impl SideCounters {
-    fn count(&mut self, heard: Heard) {
-        self.late += u64::from(heard.late);
-        self.lost += u64::from(heard.lost);
-        self.concealed += u64::from(heard.concealed);
-        self.malformed += u64::from(heard.malformed);
-    }
-}
-
-/// The length of so many samples at 8 kHz.
-fn sound(samples: u32) -> Duration {
-    Duration::from_micros(u64::from(samples) * 125)
 }
 
 fn whatsapp_clocks(to: u32) -> Clocks {

@@ -1,10 +1,10 @@
 //! The PBX's side of a path: what was agreed on, and what it needs.
 
 use crate::codec::g711::Law;
-use crate::codec::opus;
+use crate::codec::{FRAME_SAMPLES, opus};
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::Stamp;
-use crate::sdp::pbx::{Codec, Media};
+use crate::sdp::pbx::{Codec, Media, OfferedAs};
 
 use super::transcode::Transcoder;
 
@@ -37,10 +37,13 @@ impl Pbx {
         if !media.direction.receives() {
             return None;
         }
+        let OfferedAs { audio, dtmf } = media.offered_as;
         if media.dtmf.is_some_and(|(pt, _)| pt == payload_type) {
             return Some(Kind::Dtmf);
         }
         match (self, payload_type) {
+            (_, pt) if pt != media.payload_type && Some(pt) == dtmf => Some(Kind::Dtmf),
+            (Self::Opus(_), pt) if Some(pt) == audio => Some(Kind::Opus),
             (Self::Opus(_), pt) if pt == media.payload_type => Some(Kind::Opus),
             (Self::G711(..), pt) if pt == media.payload_type => Some(Kind::G711(law(media.codec))),
             (Self::G711(..), 0) => Some(Kind::G711(Law::Mu)),
@@ -53,7 +56,7 @@ impl Pbx {
     pub(super) fn silence(&mut self) -> &[u8] {
         match self {
             Self::Unknown | Self::Opus(_) => &opus::SILENCE,
-            Self::G711(_, transcoder) => transcoder.encoding.silence(),
+            Self::G711(_, transcoder) => transcoder.encoding.own_frame(&[0; FRAME_SAMPLES]),
         }
     }
 

@@ -108,10 +108,10 @@ impl Encoding {
         Heard { lost, ..Heard::default() }
     }
 
-    /// 20 ms of silence for WhatsApp, by the same encoder, so that its decoder follows.
-    pub(super) fn silence(&mut self) -> &[u8] {
+    /// 20 ms of our own for WhatsApp, by the same encoder, so that its decoder follows.
+    pub(super) fn own_frame(&mut self, frame: &Frame) -> &[u8] {
         let framer = &mut self.framer;
-        let payload = framer.encoder.encode(&[0; FRAME_SAMPLES], &mut framer.payload);
+        let payload = framer.encoder.encode(frame, &mut framer.payload);
         payload.unwrap_or(&opus::SILENCE)
     }
 

@@ -3,6 +3,8 @@
 //! WhatsApp's timestamps stand on the 48 kHz line of its audio while its durations count in
 //! 8 kHz units; a PBX counts both in the clock it negotiated.
 
+use std::time::{Duration, Instant};
+
 use super::header::Header;
 
 /// WhatsApp's clock of durations, in both directions.
@@ -10,6 +12,11 @@ pub(crate) const WHATSAPP_CLOCK: u32 = 8000;
 
 /// A packet of an event further back than this is not late but a new event.
 const MAX_LATE_SECONDS: u32 = 10;
+/// Three packets of the longest usual interval, 50 ms: an event of which nothing more has come is over
+/// (RFC 4733 2.5.2.2).
+const END_LOST: Duration = Duration::from_millis(150);
+/// The keys in the order of their codes (RFC 4733 3.2).
+const KEYS: &[u8; 16] = b"0123456789*#ABCD";
 
 /// One telephone-event payload (RFC 4733 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +52,17 @@ impl Event {
         [self.code, flags, high, low]
     }
 
-    /// The key, for codes 0 to 15 (RFC 4733 3.2).
+    /// The key, for codes 0 to 15.
     pub(crate) fn digit(self) -> Option<char> {
-        b"0123456789*#ABCD".get(usize::from(self.code)).map(|key| char::from(*key))
+        KEYS.get(usize::from(self.code)).map(|key| char::from(*key))
     }
+}
+
+/// The code of a key.
+pub(crate) fn code(digit: char) -> Option<u8> {
+    let digit = digit.to_ascii_uppercase();
+    let code = KEYS.iter().position(|key| char::from(*key) == digit)?;
+    u8::try_from(code).ok()
 }
 
 /// The clocks of an event's way through the relay.
@@ -62,7 +76,26 @@ pub(crate) struct Clocks {
     pub(crate) to: u32,
 }
 
-/// Carries the events of one direction over, and tells each key once.
+/// A key that was let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pressed {
+    pub(crate) digit: char,
+    pub(crate) duration: Duration,
+}
+
+/// What a packet tells of the keys, in this order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The key before is over, though its end was lost.
+    pub(crate) lost_end: Option<Pressed>,
+    /// A key is down.
+    pub(crate) digit: Option<char>,
+    /// The same key is up.
+    pub(crate) ended: Option<Pressed>,
+}
+
+/// Carries the events of one direction over, and tells once of each key that it is down and that
+/// it is up.
 #[derive(Debug, Clone)]
 pub(crate) struct Relay {
     clocks: Clocks,
@@ -88,6 +121,9 @@ struct Known {
     out_timestamp: u32,
     /// Outgoing duration of the segments before the present one (RFC 4733 2.5.1.3).
     earlier: u32,
+    heard: Instant,
+    /// Nobody knows yet that it is over.
+    down: bool,
 }
 
 /// What goes out for a packet that came in.
@@ -95,8 +131,8 @@ struct Known {
 pub(crate) struct Relayed {
     pub(crate) event: Event,
     pub(crate) timestamp: u32,
-    /// Set for the first packet of an event, which alone carries the marker.
-    pub(crate) digit: Option<char>,
+    /// The first packet of an event, which alone carries the marker, tells its digit.
+    pub(crate) told: Told,
 }
 
 impl Relay {
@@ -113,30 +149,68 @@ impl Relay {
     /// events that are no keys and for stragglers of an event already followed by another.
     pub(crate) fn handle(
         &mut self,
+        now: Instant,
         header: Header,
         event: Event,
         start: impl FnOnce() -> u32,
     ) -> Option<Relayed> {
         let digit = event.digit()?;
-        let (mut known, first) = match self.state {
-            State::Known(known) if known.is_same(header, event) => (known, false),
+        let mut told = Told::default();
+        let mut known = match self.state {
+            State::Known(known) if known.is_same(header, event) => known,
             State::Known(known) if known.is_continued_by(header, event, self.clocks) => {
-                let earlier = known.earlier.saturating_add(self.scale(known.duration));
-                (Known { earlier, ..known }, false)
+                Known { earlier: self.length(&known), ..known }
             }
             State::Known(known) if known.is_newer_than(header, self.clocks) => return None,
-            State::Known(_) | State::Idle => (Known::new(event, start()), true),
+            State::Known(_) | State::Idle => {
+                told.lost_end = self.let_go();
+                told.digit = Some(digit);
+                Known::new(now, event, start())
+            }
         };
         known.timestamp = header.timestamp;
         known.duration = event.duration;
         known.ended |= event.end;
+        known.heard = now;
         self.state = State::Known(known);
-        let duration = known.earlier.saturating_add(self.scale(event.duration));
-        Some(Relayed {
-            event: Event { duration: u16::try_from(duration).unwrap_or(u16::MAX), ..event },
-            timestamp: known.out_timestamp,
-            digit: first.then_some(digit),
-        })
+        if event.end {
+            told.ended = self.let_go();
+        }
+        let duration = u16::try_from(self.length(&known)).unwrap_or(u16::MAX);
+        Some(Relayed { event: Event { duration, ..event }, timestamp: known.out_timestamp, told })
+    }
+
+    /// When the key that is down counts as let go, if nothing more is heard of it.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Known(known) if known.down => Some(known.heard + END_LOST),
+            State::Known(_) | State::Idle => None,
+        }
+    }
+
+    /// The key whose end was lost.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<Pressed> {
+        self.deadline().filter(|due| *due <= now)?;
+        self.let_go()
+    }
+
+    /// The key that is down is up.
+    fn let_go(&mut self) -> Option<Pressed> {
+        let State::Known(known) = &mut self.state else {
+            return None;
+        };
+        if !std::mem::take(&mut known.down) {
+            return None;
+        }
+        let known = *known;
+        let event = Event { code: known.code, end: true, volume: 0, duration: 0 };
+        let micros = u64::from(self.length(&known)) * 1_000_000 / u64::from(self.clocks.to);
+        Some(Pressed { digit: event.digit()?, duration: Duration::from_micros(micros) })
+    }
+
+    /// How long it lasts so far, as it goes out.
+    fn length(&self, known: &Known) -> u32 {
+        known.earlier.saturating_add(self.scale(known.duration))
     }
 
     fn scale(&self, duration: u16) -> u32 {
@@ -146,8 +220,17 @@ impl Relay {
 }
 
 impl Known {
-    fn new(event: Event, out_timestamp: u32) -> Self {
-        Self { code: event.code, timestamp: 0, duration: 0, ended: false, out_timestamp, earlier: 0 }
+    fn new(now: Instant, event: Event, out_timestamp: u32) -> Self {
+        Self {
+            code: event.code,
+            timestamp: 0,
+            duration: 0,
+            ended: false,
+            out_timestamp,
+            earlier: 0,
+            heard: now,
+            down: true,
+        }
     }
 
     /// A marker after the end is the same key again from a sender whose timestamp stood still.

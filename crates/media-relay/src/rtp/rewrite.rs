@@ -122,10 +122,32 @@ impl Line {
 
     /// The place of a frame of our own, after all that was sent.
     pub(crate) fn place_own(&mut self, now: Instant) -> Place {
+        let timestamp = self.next_frame(now);
+        self.place_own_event(timestamp)
+    }
+
+    /// The place of a packet of a telephone event of our own, after all that was sent.
+    pub(crate) fn place_own_event(&mut self, timestamp: u32) -> Place {
         self.sequence = self.sequence.wrapping_add(1);
         self.source.sequence_offset = self.source.sequence_offset.wrapping_add(1);
         self.source.floor = self.source.newest;
-        Place { ssrc: self.ssrc, sequence: self.sequence, timestamp: self.next_frame(now), resumed: false }
+        Place { ssrc: self.ssrc, sequence: self.sequence, timestamp, resumed: false }
+    }
+
+    /// A packet of the source that is left out: the one after it takes its place, so that nobody
+    /// believes it lost.
+    pub(crate) fn leave_out(&mut self, stamp: Stamp) {
+        let source = &mut self.source;
+        match source.tracker.observe(stamp.ssrc, stamp.sequence) {
+            Arrival::Late => {}
+            // Its timestamps mean nothing yet: the next packet is the first.
+            Arrival::Restart => source.tracker = Tracker::default(),
+            Arrival::Next { .. } => {
+                source.newest = stamp.sequence;
+                source.floor = stamp.sequence;
+                source.sequence_offset = self.sequence.wrapping_sub(stamp.sequence);
+            }
+        }
     }
 
     /// The timestamp of an event that starts now: the source's own where it is on the line of

@@ -39,6 +39,9 @@ pub enum SdpError {
     /// No audio stream over plain RTP.
     #[error("no audio stream over RTP/AVP")]
     NoUsableMedia,
+    /// Audio over RTP/SAVP alone.
+    #[error("audio over RTP/SAVP only: let the PBX offer plain RTP (RTP/AVP) to this trunk, or both")]
+    SecureOnly,
     /// No codec in common.
     #[error("no codec in common")]
     NoCommonCodec,

@@ -1,21 +1,36 @@
-//! What we and one PBX have told each other in one call (RFC 3264 8).
+//! What we and one PBX have told each other in one dialog (RFC 3264 8).
 //!
 //! All our descriptions carry one session id, and a version that grows only when they change: a PBX
 //! that refreshes its session by repeating itself must see that nothing is new.
+//!
+//! Either side may offer, at any time, in any message (RFC 6337 2):
+//!
+//! - The PBX offers in INVITE, UPDATE or, where ours held none, in its 2xx or reliable 18x:
+//!   [`Negotiation::answer`] goes into the response, the ACK or the PRACK.
+//! - We offer, in our INVITE or where the PBX's held no description: [`Negotiation::offer`] goes into
+//!   the INVITE, the 2xx or the reliable 18x, and [`Negotiation::read_answer`] reads the response, the
+//!   ACK or the PRACK. In a call that goes on, [`Negotiation::offer`] repeats what is spoken, in both
+//!   directions whoever is on hold: a PBX that still holds us says so in its answer.
+//!
+//! What fails, on either side, leaves what was agreed before ([`Negotiation::agreed`]).
+//!
+//! A call that is transferred gets a second leg with a dialog of its own. It gets a `Negotiation` of its
+//! own too, with the same local address and another session id, while the first one lives on: the
+//! call may come back to it. Which of the two is heard is said by `AudioSession::connect_pbx`.
 
 use std::net::SocketAddr;
 
 use super::SdpError;
-use super::pbx::{self, Codec, Media, Origin};
+use super::pbx::{self, Codec, Layout, Media, Origin};
 
-/// Our side of a call's offers and answers.
+/// Our side of a dialog's offers and answers.
 #[derive(Debug)]
 pub struct Negotiation {
     local: SocketAddr,
     /// The best first.
     codecs: Vec<Codec>,
-    /// What is spoken now: it stays unless the PBX no longer offers it.
-    spoken: Option<Codec>,
+    agreed: Option<Media>,
+    layout: Layout,
     origin: Origin,
     /// Our last description; empty before the first.
     said: String,
@@ -24,13 +39,29 @@ pub struct Negotiation {
 impl Negotiation {
     /// Nothing was said yet. `local` is where the PBX is to send, `codecs` the best first.
     pub fn new(local: SocketAddr, session_id: u64, codecs: Vec<Codec>) -> Self {
-        Self { local, codecs, spoken: None, origin: Origin::first(session_id), said: String::new() }
+        Self {
+            local,
+            codecs,
+            agreed: None,
+            layout: Layout::default(),
+            origin: Origin::first(session_id),
+            said: String::new(),
+        }
     }
 
-    /// Our offer.
+    /// What the last offer and answer agreed on.
+    pub fn agreed(&self) -> Option<&Media> {
+        self.agreed.as_ref()
+    }
+
+    /// Our offer: all our codecs, the one that is spoken first, in both directions.
     pub fn offer(&mut self) -> String {
-        let sdp = pbx::offer(self.local, self.origin, &self.codecs);
-        self.say(&sdp)
+        let codecs = self.preference();
+        let offer = |origin| self.layout.offer(self.local, origin, &codecs);
+        let origin = self.origin_of(&offer(self.origin));
+        self.said = offer(origin);
+        self.origin = origin;
+        self.said.clone()
     }
 
     /// Our answer to an offer, the first or a later one, and what is agreed by it.
@@ -39,29 +70,41 @@ impl Negotiation {
     /// The offer can't be read, or has no audio and codec that we take. What was agreed before holds.
     pub fn answer(&mut self, offer: &[u8]) -> Result<(String, Media), SdpError> {
         let offer = pbx::parse_offer(offer)?;
-        let preference: Vec<Codec> = self.spoken.iter().chain(&self.codecs).copied().collect();
-        let (mut sdp, media) = pbx::answer(&offer, self.local, self.origin, &preference)?;
-        if !self.said.is_empty() && sdp != self.said {
-            self.origin.version += 1;
-            (sdp, _) = pbx::answer(&offer, self.local, self.origin, &preference)?;
-        }
-        self.spoken = Some(media.codec);
-        Ok((self.say(&sdp), media))
+        let preference = self.preference();
+        let answer = |origin| self.layout.answer(&offer, self.local, origin, &preference);
+        let (sdp, ..) = answer(self.origin)?;
+        let origin = self.origin_of(&sdp);
+        let (sdp, media, layout) = answer(origin)?;
+        self.origin = origin;
+        self.layout = layout;
+        self.said.clone_from(&sdp);
+        self.agreed = Some(media.clone());
+        Ok((sdp, media))
     }
 
     /// What is agreed by the PBX's answer to our offer.
     ///
     /// # Errors
-    /// The stream was refused, or the answer holds no codec that we offered.
+    /// The stream was refused, or the answer holds no codec that we offered. What was agreed before
+    /// holds.
     pub fn read_answer(&mut self, answer: &[u8]) -> Result<Media, SdpError> {
-        let media = pbx::parse_answer(answer, &self.codecs)?;
-        self.spoken = Some(media.codec);
+        let media = self.layout.read_answer(answer, &self.codecs)?;
+        self.agreed = Some(media.clone());
         Ok(media)
     }
 
-    fn say(&mut self, sdp: &str) -> String {
-        sdp.clone_into(&mut self.said);
-        self.said.clone()
+    /// What is spoken stays unless the PBX no longer offers it.
+    fn preference(&self) -> Vec<Codec> {
+        let spoken = self.agreed.as_ref().map(|media| media.codec);
+        let others = self.codecs.iter().copied().filter(|codec| Some(*codec) != spoken);
+        spoken.into_iter().chain(others).collect()
+    }
+
+    /// The origin of a description, given as it is with the last one's: its version grows where it
+    /// differs.
+    fn origin_of(&self, sdp: &str) -> Origin {
+        let changed = !self.said.is_empty() && sdp != self.said;
+        Origin { version: self.origin.version + u64::from(changed), ..self.origin }
     }
 }
 
@@ -134,5 +177,137 @@ mod tests {
         assert!(ours.answer(offer("sendrecv", 0).as_bytes()).is_err());
         let (sdp, _) = ours.answer(offer("sendrecv", 4000).as_bytes()).expect("agreed");
         assert_eq!(version(&sdp), "1");
+    }
+
+    fn m_lines(sdp: &str) -> Vec<&str> {
+        sdp.lines().filter(|line| line.starts_with("m=")).collect()
+    }
+
+    #[test]
+    fn an_invite_without_a_description_is_offered_to_and_its_ack_answers() {
+        let mut ours = negotiation();
+        let offered = ours.offer();
+        assert_eq!((version(&offered), ours.agreed()), ("1", None));
+        assert!(ours.read_answer(b"").is_err(), "an ACK without a description agrees on nothing");
+        assert_eq!(ours.agreed(), None);
+        let media = ours.read_answer(offer("sendrecv", 4000).as_bytes()).expect("agreed");
+        assert_eq!(ours.agreed(), Some(&media));
+    }
+
+    #[test]
+    fn a_re_invite_without_a_description_is_offered_what_is_spoken_first_and_both_ways() {
+        let mut ours = negotiation();
+        ours.offer();
+        ours.read_answer(offer("sendrecv", 4000).as_bytes()).expect("PCMU");
+        ours.answer(offer("sendonly", 4000).as_bytes()).expect("held");
+        let again = ours.offer();
+        assert_eq!(version(&again), "3");
+        assert!(again.contains("RTP/AVP 0 107 103 102\r\n"), "{again}");
+        assert!(again.ends_with("a=sendrecv\r\n"));
+        assert_eq!(ours.offer(), again, "the same again is no new version");
+        let held = ours.read_answer(offer("sendonly", 4000).as_bytes()).expect("still held");
+        assert_eq!(held.direction, Direction::RecvOnly);
+        let back = ours.read_answer(offer("sendrecv", 4000).as_bytes()).expect("taken back");
+        assert_eq!(back.direction, Direction::SendRecv);
+    }
+
+    /// RFC 3264 8: no later description has fewer streams, or another order.
+    #[test]
+    fn our_own_offer_keeps_the_streams_that_were_refused_in_their_places() {
+        let mut ours = negotiation();
+        let with_video = offer("sendrecv", 4000)
+            .replace("m=audio", "m=video 5000 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\nm=audio")
+            .replace("RTP/AVP 0", "RTP/AVPF 0");
+        ours.answer(with_video.as_bytes()).expect("agreed");
+        let offered = ours.offer();
+        assert_eq!(m_lines(&offered), ["m=video 0 RTP/AVPF 96", "m=audio 40000 RTP/AVPF 0 107 103 102"]);
+        let refused = with_video.replace("m=video 5000", "m=video 0");
+        assert_eq!(ours.read_answer(refused.as_bytes()).expect("agreed").remote.port(), 4000);
+    }
+
+    /// RFC 3264 8.3.2.
+    #[test]
+    fn a_payload_type_keeps_its_meaning_in_our_own_offers() {
+        let mut ours = negotiation();
+        // Their Opus is our number of events, their events are our number of Opus.
+        let swapped = offer("sendrecv", 4000)
+            .replace("0 103", "101 107")
+            .replace("a=rtpmap:103", "a=rtpmap:101 opus/48000/2\r\na=rtpmap:107");
+        ours.answer(swapped.as_bytes()).expect("agreed");
+        let offered = ours.offer();
+        assert!(offered.contains("RTP/AVP 101 0 102 107\r\n"), "{offered}");
+        assert!(offered.contains("a=rtpmap:101 opus/48000/2\r\n"));
+        assert!(offered.contains("a=rtpmap:107 telephone-event/8000\r\n"));
+        // What they use for something else is left to them.
+        let mut ours = negotiation();
+        let foreign = offer("sendrecv", 4000).replace("0 103", "0 101 107").replace(
+            "a=rtpmap:103 telephone-event/8000",
+            "a=rtpmap:101 G726-32/8000\r\na=rtpmap:107 iLBC/8000",
+        );
+        ours.answer(foreign.as_bytes()).expect("agreed");
+        let offered = ours.offer();
+        assert!(offered.contains("RTP/AVP 0 127 126 102\r\n"), "{offered}");
+    }
+
+    #[test]
+    fn a_change_that_is_refused_leaves_what_was_agreed() {
+        let mut ours = negotiation();
+        let (_, agreed) = ours.answer(offer("sendrecv", 4000).as_bytes()).expect("agreed");
+        let t38 = offer("sendrecv", 4000).replace("m=audio 4000 RTP/AVP 0 103", "m=image 4002 udptl t38");
+        assert_eq!(ours.answer(t38.as_bytes()), Err(SdpError::NoUsableMedia));
+        let g729 = offer("sendrecv", 4000).replace("RTP/AVP 0 103", "RTP/AVP 18");
+        assert_eq!(ours.answer(g729.as_bytes()), Err(SdpError::NoCommonCodec));
+        ours.offer();
+        assert_eq!(ours.read_answer(g729.as_bytes()), Err(SdpError::NoCommonCodec));
+        assert_eq!(ours.agreed(), Some(&agreed));
+        let (_, media) = ours.answer(offer("sendrecv", 4000).as_bytes()).expect("goes on");
+        assert_eq!(media, agreed);
+    }
+
+    #[test]
+    fn the_address_and_the_codec_change_in_a_call() {
+        let mut ours = negotiation();
+        ours.answer(offer("sendrecv", 4000).as_bytes()).expect("agreed");
+        let moved = offer("sendrecv", 4100).replace("c=IN IP4 10.0.0.1", "c=IN IP6 2001:db8::5");
+        let (sdp, media) = ours.answer(moved.as_bytes()).expect("agreed");
+        assert_eq!(version(&sdp), "1", "what we say is the same");
+        assert_eq!(media.remote, "[2001:db8::5]:4100".parse().expect("an address"));
+        let opus = moved
+            .replace("RTP/AVP 0", "RTP/AVP 96")
+            .replace("a=rtpmap:103", "a=rtpmap:96 opus/48000/2\r\na=rtpmap:103");
+        let (sdp, media) = ours.answer(opus.as_bytes()).expect("agreed");
+        assert_eq!((version(&sdp), media.codec, media.payload_type), ("2", Codec::Opus, 96));
+    }
+
+    #[test]
+    fn hold_by_an_address_of_zeros_and_back() {
+        let mut ours = negotiation();
+        let talking = offer("sendrecv", 4000);
+        ours.answer(talking.as_bytes()).expect("agreed");
+        let held = talking.replace("c=IN IP4 10.0.0.1", "c=IN IP4 0.0.0.0");
+        let (sdp, media) = ours.answer(held.as_bytes()).expect("held");
+        assert!(media.remote.ip().is_unspecified());
+        assert_eq!((media.direction, version(&sdp)), (Direction::RecvOnly, "2"));
+        let (sdp, media) = ours.answer(talking.as_bytes()).expect("taken back");
+        assert_eq!((media.direction, version(&sdp)), (Direction::SendRecv, "3"));
+    }
+
+    /// A transfer: the new leg's dialog on the same audio path, the old one's alive beside it.
+    #[test]
+    fn a_second_leg_negotiates_for_itself_from_the_same_address() {
+        let mut first = negotiation();
+        first.answer(offer("sendonly", 4000).as_bytes()).expect("the transferor holds");
+        let local = "192.0.2.10:40000".parse().expect("an address");
+        let mut second = Negotiation::new(local, 8, vec![Codec::Opus, Codec::Pcmu]);
+        let offered = second.offer();
+        assert!(offered.contains("o=- 8 1 IN IP4 192.0.2.10\r\n"));
+        assert!(offered.contains("m=audio 40000 RTP/AVP 107 0 102 101\r\n"));
+        let target = second.read_answer(offer("sendrecv", 6000).as_bytes()).expect("agreed");
+        assert_eq!((target.remote.port(), target.codec), (6000, Codec::Pcmu));
+        // The target fails: the first dialog goes on where it was.
+        let back = first.agreed().expect("agreed").clone();
+        assert_eq!((back.remote.port(), back.direction), (4000, Direction::RecvOnly));
+        let (sdp, _) = first.answer(offer("sendrecv", 4000).as_bytes()).expect("agreed");
+        assert_eq!(version(&sdp), "2");
     }
 }

@@ -3,23 +3,16 @@
 //! One audio stream is taken, with one codec and one telephone-event; everything else in the
 //! offer is refused in its place with port 0.
 
-use std::fmt::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::str::FromStr;
+mod codec;
+mod read;
+mod write;
 
-use sdp_types::{Connection, Session};
+use std::net::SocketAddr;
 
-use super::whatsapp::OPUS_FMTP;
-use super::{Format, SdpError, attribute, flag, formats, parse_session};
-
-/// The payload type of Opus in our own offers.
-const OPUS_PT: u8 = 107;
-/// The payload type of telephone-event/8000 in our own offers: the one every PBX is used to.
-const DTMF_PT: u8 = 101;
-/// The payload type of telephone-event/48000, offered beside Opus (RFC 4733 2.1: one clock a stream).
-const DTMF_48000_PT: u8 = 102;
-/// RFC 3551 4.2: what a stream without `a=ptime` uses.
-const DEFAULT_PTIME_MS: u32 = 20;
+use super::{SdpError, parse_session};
+use codec::Numbers;
+pub use codec::{Codec, UnknownCodec};
+use read::Audio;
 
 /// What the `o=` line says of a description (RFC 8866 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,71 +27,6 @@ impl Origin {
     /// Of a call's first description. Some PBXs read the id as a signed number.
     pub const fn first(session_id: u64) -> Self {
         Self { session_id: session_id & (u64::MAX >> 1), version: 1 }
-    }
-}
-
-/// A codec towards the PBX.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// opus/48000/2, passed through untouched.
-    Opus,
-    /// G.711 mu-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
-}
-
-impl Codec {
-    /// The clock of its RTP timestamps.
-    pub fn clock(self) -> u32 {
-        match self {
-            Self::Opus => 48_000,
-            Self::Pcmu | Self::Pcma => 8000,
-        }
-    }
-
-    fn payload_type(self) -> u8 {
-        match self {
-            Self::Opus => OPUS_PT,
-            Self::Pcmu => 0,
-            Self::Pcma => 8,
-        }
-    }
-
-    fn rtpmap(self) -> &'static str {
-        match self {
-            Self::Opus => "opus/48000/2",
-            Self::Pcmu => "PCMU/8000",
-            Self::Pcma => "PCMA/8000",
-        }
-    }
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Opus => "opus",
-            Self::Pcmu => "pcmu",
-            Self::Pcma => "pcma",
-        })
-    }
-}
-
-/// Not the name of a codec.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown codec {0:?}: expected opus, pcmu or pcma")]
-pub struct UnknownCodec(pub String);
-
-impl FromStr for Codec {
-    type Err = UnknownCodec;
-
-    fn from_str(name: &str) -> Result<Self, UnknownCodec> {
-        match name.to_ascii_lowercase().as_str() {
-            "opus" => Ok(Self::Opus),
-            "pcmu" => Ok(Self::Pcmu),
-            "pcma" => Ok(Self::Pcma),
-            _ => Err(UnknownCodec(name.to_owned())),
-        }
     }
 }
 
@@ -150,25 +78,39 @@ impl Direction {
 pub struct Media {
     /// Where the PBX receives; 0.0.0.0 while it does not (RFC 3264 8.4).
     pub remote: SocketAddr,
+    /// Where it receives RTCP, when it says so by `a=rtcp` (RFC 3605); else the port above `remote`.
+    /// Named by the PBX and checked by nobody.
+    pub rtcp: Option<SocketAddr>,
     /// The codec, both ways.
     pub codec: Codec,
     /// Its payload type, both ways.
     pub payload_type: u8,
     /// telephone-event: payload type and clock.
     pub dtmf: Option<(u8, u32)>,
-    /// What the PBX likes to receive in one packet.
+    /// The payload types of our offer where the PBX answered with others.
+    pub offered_as: OfferedAs,
+    /// What the PBX likes to receive in one packet. We send 20 ms all the same.
     pub ptime_ms: u32,
     /// Which way sound goes, seen from us.
     pub direction: Direction,
+}
+
+/// What we offered a format as, where the answer gives it another number: RFC 3264 6.1 says that it
+/// should not, and a PBX that does may send with either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OfferedAs {
+    /// Of the codec.
+    pub audio: Option<u8>,
+    /// Of telephone-event.
+    pub dtmf: Option<u8>,
 }
 
 /// A PBX's offer, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     streams: Vec<Stream>,
-    /// The index of the audio stream we take, and what it says.
-    chosen: usize,
-    audio: Audio,
+    /// The audio streams that can be taken and their places; one at least.
+    audios: Vec<(usize, Audio)>,
 }
 
 /// One `m=` line, as it must be given back.
@@ -180,13 +122,61 @@ struct Stream {
     mid: Option<String>,
 }
 
-/// An audio stream over plain RTP.
+/// What later descriptions of a session must keep: its `m=` lines in their order (RFC 3264 8), and
+/// the meaning of its payload types.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Audio {
-    remote: SocketAddr,
-    formats: Vec<Format>,
-    ptime_ms: u32,
-    direction: Direction,
+pub(super) struct Layout {
+    streams: Vec<Stream>,
+    /// The place of the audio.
+    chosen: usize,
+    numbers: Numbers,
+}
+
+impl Default for Layout {
+    /// Of a session that begins with our offer.
+    fn default() -> Self {
+        let audio = Stream { media: "audio".into(), proto: "RTP/AVP".into(), fmt: String::new(), mid: None };
+        Self { streams: vec![audio], chosen: 0, numbers: Numbers::default() }
+    }
+}
+
+impl Layout {
+    /// Our offer in this session.
+    pub(super) fn offer(&self, local: SocketAddr, origin: Origin, codecs: &[Codec]) -> String {
+        write::offer(local, origin, codecs, self)
+    }
+
+    /// Our answer in this session, what it agrees on, and the layout from then on.
+    pub(super) fn answer(
+        &self,
+        offer: &Offer,
+        local: SocketAddr,
+        origin: Origin,
+        preference: &[Codec],
+    ) -> Result<(String, Media, Self), SdpError> {
+        let (chosen, audio, media) = agree_on_one(&offer.audios, preference)?;
+        let sdp = write::answer(&offer.streams, chosen, local, origin, &media);
+        let mut numbers = self.numbers;
+        numbers.learn(&audio.formats);
+        Ok((sdp, media, Self { streams: offer.streams.clone(), chosen, numbers }))
+    }
+
+    /// What the PBX's answer to our offer of `codecs` agrees on.
+    pub(super) fn read_answer(&self, sdp: &[u8], codecs: &[Codec]) -> Result<Media, SdpError> {
+        let audios = read::audios(&parse_session(sdp)?)?;
+        let (_, audio) = audios.first().ok_or(SdpError::NoUsableMedia)?;
+        // RFC 3264 6.1: the answerer lists first what it prefers, and it knows our order.
+        let listed = audio.formats.iter().filter_map(Codec::of);
+        let answered: Vec<Codec> = listed.filter(|codec| codecs.contains(codec)).collect();
+        let mut media = agree(audio, &answered)?;
+        let ours = self.numbers.of(media.codec);
+        media.offered_as.audio = (ours != media.payload_type).then_some(ours);
+        media.offered_as.dtmf = media
+            .dtmf
+            .map(|(number, clock)| (number, self.numbers.events(clock)))
+            .and_then(|(number, ours)| (ours != number).then_some(ours));
+        Ok(media)
+    }
 }
 
 /// Reads a PBX's offer.
@@ -195,7 +185,7 @@ struct Audio {
 /// No audio stream over plain RTP with an address.
 pub fn parse_offer(sdp: &[u8]) -> Result<Offer, SdpError> {
     let session = parse_session(sdp)?;
-    let (chosen, audio) = find_audio(&session)?;
+    let audios = read::audios(&session)?;
     let streams = session
         .medias
         .iter()
@@ -206,11 +196,11 @@ pub fn parse_offer(sdp: &[u8]) -> Result<Offer, SdpError> {
             mid: super::values(&media.attributes, "mid").next().map(str::to_owned),
         })
         .collect();
-    Ok(Offer { streams, chosen, audio })
+    Ok(Offer { streams, audios })
 }
 
-/// Our answer, and what it agrees on: of the codecs offered the one that `preference` names
-/// first.
+/// Our answer to a session's first offer, and what it agrees on: in the first audio stream with a
+/// codec of ours the one that `preference` names first.
 ///
 /// # Errors
 /// No codec of `preference` was offered.
@@ -220,44 +210,13 @@ pub fn answer(
     origin: Origin,
     preference: &[Codec],
 ) -> Result<(String, Media), SdpError> {
-    let media = agree(&offer.audio, preference)?;
-    let mut sdp = header(local, origin);
-    for (index, stream) in offer.streams.iter().enumerate() {
-        if index == offer.chosen {
-            write_audio(&mut sdp, local, &stream.proto, &media);
-        } else {
-            let Stream { media, proto, fmt, .. } = stream;
-            line(&mut sdp, format_args!("m={media} 0 {proto} {fmt}"));
-        }
-        if let Some(mid) = &stream.mid {
-            line(&mut sdp, format_args!("a=mid:{mid}"));
-        }
-    }
+    let (sdp, media, _) = Layout::default().answer(offer, local, origin, preference)?;
     Ok((sdp, media))
 }
 
-/// Our offer: the codecs in their order, and telephone-event.
+/// Our offer that begins a session: the codecs in their order, and telephone-event.
 pub fn offer(local: SocketAddr, origin: Origin, codecs: &[Codec]) -> String {
-    let dtmf_48000 = codecs.first() == Some(&Codec::Opus);
-    let mut sdp = header(local, origin);
-    let mut numbers = String::new();
-    for codec in codecs {
-        let _ = write!(numbers, " {}", codec.payload_type());
-    }
-    if dtmf_48000 {
-        let _ = write!(numbers, " {DTMF_48000_PT}");
-    }
-    line(&mut sdp, format_args!("m=audio {} RTP/AVP{numbers} {DTMF_PT}", local.port()));
-    for codec in codecs {
-        write_codec(&mut sdp, *codec, codec.payload_type());
-    }
-    if dtmf_48000 {
-        write_dtmf(&mut sdp, DTMF_48000_PT, 48_000);
-    }
-    write_dtmf(&mut sdp, DTMF_PT, 8000);
-    line(&mut sdp, format_args!("a=ptime:20"));
-    line(&mut sdp, format_args!("a=sendrecv"));
-    sdp
+    Layout::default().offer(local, origin, codecs)
 }
 
 /// Reads the PBX's answer to [`offer`] with the same `codecs`.
@@ -265,21 +224,18 @@ pub fn offer(local: SocketAddr, origin: Origin, codecs: &[Codec]) -> String {
 /// # Errors
 /// The stream was refused, or the answer holds no codec that we offered.
 pub fn parse_answer(sdp: &[u8], codecs: &[Codec]) -> Result<Media, SdpError> {
-    let session = parse_session(sdp)?;
-    let (_, audio) = find_audio(&session)?;
-    // RFC 3264 6.1: the answerer lists first what it prefers, and it knows our order.
-    let answered: Vec<Codec> =
-        audio.formats.iter().filter_map(codec_of).filter(|codec| codecs.contains(codec)).collect();
-    agree(&audio, &answered)
+    Layout::default().read_answer(sdp, codecs)
 }
 
-fn codec_of(format: &Format) -> Option<Codec> {
-    match (format.encoding.as_str(), format.clock) {
-        ("opus", 48_000) => Some(Codec::Opus),
-        ("pcmu", 8000) => Some(Codec::Pcmu),
-        ("pcma", 8000) => Some(Codec::Pcma),
-        _ => None,
-    }
+/// The first stream with a codec in common.
+fn agree_on_one<'a>(
+    audios: &'a [(usize, Audio)],
+    preference: &[Codec],
+) -> Result<(usize, &'a Audio, Media), SdpError> {
+    audios
+        .iter()
+        .find_map(|(index, audio)| Some((*index, audio, agree(audio, preference).ok()?)))
+        .ok_or(SdpError::NoCommonCodec)
 }
 
 fn agree(audio: &Audio, preference: &[Codec]) -> Result<Media, SdpError> {
@@ -287,7 +243,7 @@ fn agree(audio: &Audio, preference: &[Codec]) -> Result<Media, SdpError> {
         .iter()
         .find_map(|codec| {
             let mut offered = audio.formats.iter();
-            let format = offered.find(|format| codec_of(format) == Some(*codec))?;
+            let format = offered.find(|format| Codec::of(format) == Some(*codec))?;
             Some((*codec, format.payload_type))
         })
         .ok_or(SdpError::NoCommonCodec)?;
@@ -299,118 +255,14 @@ fn agree(audio: &Audio, preference: &[Codec]) -> Result<Media, SdpError> {
         .map(|format| (format.payload_type, format.clock));
     Ok(Media {
         remote: audio.remote,
+        rtcp: audio.rtcp,
         codec,
         payload_type,
         dtmf,
+        offered_as: OfferedAs::default(),
         ptime_ms: audio.ptime_ms,
         direction: audio.direction,
     })
-}
-
-/// The first audio stream over RTP/AVP or RTP/AVPF that was not refused.
-fn find_audio(session: &Session) -> Result<(usize, Audio), SdpError> {
-    let (index, media) = session
-        .medias
-        .iter()
-        .enumerate()
-        .find(|(_, media)| {
-            media.media.eq_ignore_ascii_case("audio")
-                && media.port != 0
-                && ["RTP/AVP", "RTP/AVPF"].iter().any(|proto| media.proto.eq_ignore_ascii_case(proto))
-        })
-        .ok_or(SdpError::NoUsableMedia)?;
-    let address = media
-        .connections
-        .first()
-        .or(session.connection.as_ref())
-        .and_then(address)
-        .ok_or(SdpError::NoAddress)?;
-    let remote = SocketAddr::new(address, media.port);
-    let ptime_ms = attribute(session, media, "ptime")
-        .and_then(|value| value.split('.').next())
-        .and_then(|value| value.parse().ok())
-        .filter(|ptime| (5..=200).contains(ptime))
-        .unwrap_or(DEFAULT_PTIME_MS);
-    let theirs = [&media.attributes, &session.attributes]
-        .into_iter()
-        .find_map(|attributes| their_direction(attributes));
-    let (they_send, they_receive) = theirs.unwrap_or((true, true));
-    let audio = Audio {
-        remote,
-        formats: formats(media),
-        ptime_ms,
-        direction: Direction::new(they_receive && !address.is_unspecified(), they_send),
-    };
-    Ok((index, audio))
-}
-
-/// Whether they send and whether they receive.
-fn their_direction(attributes: &[sdp_types::Attribute]) -> Option<(bool, bool)> {
-    [
-        ("sendrecv", (true, true)),
-        ("sendonly", (true, false)),
-        ("recvonly", (false, true)),
-        ("inactive", (false, false)),
-    ]
-    .into_iter()
-    .find(|(name, _)| flag(attributes, name))
-    .map(|(_, direction)| direction)
-}
-
-/// A unicast IP address; a time to live behind it is cut off.
-fn address(connection: &Connection) -> Option<IpAddr> {
-    let ip = connection.connection_address.split('/').next()?;
-    let address: IpAddr = ip.parse().ok()?;
-    (!address.is_multicast()).then_some(match address {
-        IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        address => address,
-    })
-}
-
-fn header(local: SocketAddr, origin: Origin) -> String {
-    let Origin { session_id, version } = origin;
-    let family = if local.is_ipv4() { "IP4" } else { "IP6" };
-    let ip = local.ip();
-    let mut sdp = String::with_capacity(512);
-    line(&mut sdp, format_args!("v=0"));
-    line(&mut sdp, format_args!("o=- {session_id} {version} IN {family} {ip}"));
-    line(&mut sdp, format_args!("s=-"));
-    line(&mut sdp, format_args!("c=IN {family} {ip}"));
-    line(&mut sdp, format_args!("t=0 0"));
-    sdp
-}
-
-fn write_audio(sdp: &mut String, local: SocketAddr, proto: &str, media: &Media) {
-    let (port, audio) = (local.port(), media.payload_type);
-    match media.dtmf {
-        Some((dtmf, _)) => line(sdp, format_args!("m=audio {port} {proto} {audio} {dtmf}")),
-        None => line(sdp, format_args!("m=audio {port} {proto} {audio}")),
-    }
-    write_codec(sdp, media.codec, audio);
-    if let Some((dtmf, clock)) = media.dtmf {
-        write_dtmf(sdp, dtmf, clock);
-    }
-    line(sdp, format_args!("a=ptime:20"));
-    line(sdp, format_args!("a={}", media.direction.attribute()));
-}
-
-fn write_codec(sdp: &mut String, codec: Codec, payload_type: u8) {
-    line(sdp, format_args!("a=rtpmap:{payload_type} {}", codec.rtpmap()));
-    // What the PBX encodes reaches WhatsApp untouched, so it is asked for what WhatsApp asks for.
-    if codec == Codec::Opus {
-        line(sdp, format_args!("a=fmtp:{payload_type} {OPUS_FMTP}"));
-    }
-}
-
-fn write_dtmf(sdp: &mut String, payload_type: u8, clock: u32) {
-    line(sdp, format_args!("a=rtpmap:{payload_type} telephone-event/{clock}"));
-    line(sdp, format_args!("a=fmtp:{payload_type} 0-15"));
-}
-
-fn line(sdp: &mut String, text: fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = sdp.write_fmt(text);
-    sdp.push_str("\r\n");
 }
 
 #[cfg(test)]

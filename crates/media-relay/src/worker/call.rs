@@ -11,6 +11,7 @@ use crate::peer::{Discard, PeerOutput, Received, RemotePeer, TRAILER, WhatsAppPe
 use crate::rtp::header::is_rtcp;
 use crate::rtp::latch::Latch;
 use crate::sdp::pbx;
+use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
 const LARGEST_DATAGRAM: usize = 2048;
@@ -77,6 +78,16 @@ impl Call {
         }
         if self.latch.as_ref().is_none_or(|(of, _)| *of != media.remote) {
             self.latch = Some((media.remote, Latch::new(media.remote)));
+        }
+    }
+
+    pub(super) fn play(&mut self, now: Instant, to: Party, tone: Tone) {
+        let playing = match to {
+            Party::Pbx => self.path.play_to_pbx(now, tone),
+            Party::WhatsApp => self.path.play_to_whatsapp(now, tone),
+        };
+        if let Err(error) = playing {
+            tracing::warn!(%error, ?to, "a tone cannot be played");
         }
     }
 
@@ -187,6 +198,9 @@ impl Call {
         while let Some(event) = self.path.poll() {
             (self.events)(match event {
                 PathEvent::Digit { from, digit } => MediaEvent::Digit { from, digit },
+                PathEvent::DigitEnded { from, digit, duration } => {
+                    MediaEvent::DigitEnded { from, digit, duration }
+                }
                 PathEvent::FirstAudio(party) => MediaEvent::FirstAudio(party),
             });
         }

@@ -30,8 +30,9 @@ use timer::{Armed, Timers};
 
 use self::call::Tools;
 use crate::event::{MediaEvent, MediaFailure};
-use crate::path::Party;
+use crate::path::{DigitMode, Party};
 use crate::sdp::pbx;
+use crate::tone::Tone;
 
 /// Commands that wait for one worker. When it is full, the caller waits for
 /// the worker's next turn: a few hundred microseconds, and no command is lost.
@@ -51,6 +52,10 @@ pub(crate) enum Command {
     ConnectWhatsApp(u64, Box<WhatsAppRemote>),
     ConnectPbx(u64, Box<pbx::Media>),
     OpenGate(u64),
+    PlayTo(u64, Party, Tone),
+    StopTone(u64),
+    SetDigits(u64, DigitMode),
+    SendDigit(u64, Party, char, Duration),
     Close(u64),
     Stop,
 }
@@ -215,6 +220,22 @@ impl Worker {
                 }
                 Command::ConnectPbx(id, media) => {
                     self.step(self.place(id), now, |call, _| call.connect_pbx(&media));
+                }
+                Command::PlayTo(id, to, tone) => {
+                    self.step(self.place(id), now, |call, _| call.play(now, to, tone));
+                }
+                Command::StopTone(id) => {
+                    self.step(self.place(id), now, |call, _| call.path.stop_tone());
+                }
+                Command::SetDigits(id, mode) => {
+                    self.step(self.place(id), now, |call, _| call.path.set_digits(mode));
+                }
+                Command::SendDigit(id, to, digit, duration) => {
+                    self.step(self.place(id), now, |call, _| {
+                        if !call.path.send_digit(now, to, digit, duration) {
+                            tracing::debug!(?to, "a key cannot be pressed now");
+                        }
+                    });
                 }
                 Command::OpenGate(id) => {
                     self.step(self.place(id), now, |call, tools| {

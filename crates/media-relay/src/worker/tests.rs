@@ -1,6 +1,8 @@
 //! The relay on loopback with real sockets, against an ICE-lite peer and a
 //! PBX that are a socket each.
 
+mod own;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -102,6 +104,8 @@ impl Far {
             codec: pbx::Codec::Opus,
             payload_type: 107,
             dtmf: Some((101, 8000)),
+            rtcp: None,
+            offered_as: pbx::OfferedAs::default(),
             ptime_ms: 20,
             direction: pbx::Direction::SendRecv,
         });

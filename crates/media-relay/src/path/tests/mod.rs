@@ -2,15 +2,20 @@
 
 mod dtmf;
 mod gate;
+mod keys;
 mod robust;
 mod sound;
+mod tones;
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::pbx::law;
 use super::*;
+use crate::codec::g711::Law;
+use crate::codec::opus;
 use crate::rtp::testing::{Sent, epoch, header, ms, packet};
-use crate::sdp::pbx::Direction;
+use crate::sdp::pbx::{Direction, OfferedAs};
 
 const OPUS: u8 = 111;
 const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };
@@ -26,6 +31,8 @@ struct Rig {
     /// With the milliseconds since the start.
     to_whatsapp: Vec<(u128, Sent)>,
     to_pbx: Vec<Sent>,
+    /// When our own packets left for the PBX.
+    own_to_pbx: Vec<u128>,
 }
 
 fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
@@ -34,6 +41,8 @@ fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
         codec,
         payload_type,
         dtmf,
+        rtcp: None,
+        offered_as: OfferedAs::default(),
         ptime_ms: 20,
         direction: Direction::SendRecv,
     }
@@ -51,7 +60,7 @@ impl Rig {
         path.set_whatsapp(OPUS, 126);
         path.set_pbx(media).expect("libopus");
         let start = epoch();
-        Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new() }
+        Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new(), own_to_pbx: Vec::new() }
     }
 
     /// An open path that has sent its first frame of silence.
@@ -68,10 +77,13 @@ impl Rig {
         let end = self.now + ms(milliseconds);
         while let Some(due) = self.path.deadline().filter(|due| *due <= end) {
             self.now = due.max(self.now);
-            let (now, start, sent) = (self.now, self.start, &mut self.to_whatsapp);
-            self.path.handle_timeout(now, &mut |party, bytes: &[u8]| {
-                assert_eq!(party, Party::WhatsApp);
-                sent.push(((now - start).as_millis(), Sent::new(bytes)));
+            let at = (self.now - self.start).as_millis();
+            self.path.handle_timeout(self.now, &mut |party, bytes: &[u8]| match party {
+                Party::WhatsApp => self.to_whatsapp.push((at, Sent::new(bytes))),
+                Party::Pbx => {
+                    self.to_pbx.push(Sent::new(bytes));
+                    self.own_to_pbx.push(at);
+                }
             });
         }
         self.now = end;
@@ -95,7 +107,7 @@ impl Rig {
         std::iter::from_fn(|| self.path.poll())
             .filter_map(|event| match event {
                 PathEvent::Digit { digit, .. } => Some(digit),
-                PathEvent::FirstAudio(_) => None,
+                PathEvent::DigitEnded { .. } | PathEvent::FirstAudio(_) => None,
             })
             .collect()
     }

@@ -126,3 +126,20 @@ proptest! {
         }
     }
 }
+
+/// RFC 3264 6.1: a PBX that answers with numbers of its own may send with those of our offer.
+#[test]
+fn a_pbx_that_sends_the_numbers_of_our_offer_is_heard() {
+    let offered_as = OfferedAs { audio: Some(107), dtmf: Some(102) };
+    let answered = Media { offered_as, ..media(Codec::Opus, 96, Some((97, 48_000))) };
+    let mut rig = Rig::open(&answered);
+    rig.wait(20);
+    rig.to_whatsapp.clear();
+    for (sequence, number) in [(1, 96), (2, 107)] {
+        rig.pbx(&packet(header(number, PBX_SSRC, sequence, u32::from(sequence) * 960), &opus::SILENCE));
+        rig.wait(20);
+    }
+    assert_eq!(rig.to_whatsapp.len(), 2);
+    rig.pbx(&packet(header(102, PBX_SSRC, 3, 2880), &[5, 10, 3, 192]));
+    assert_eq!(rig.digits(), "5");
+}

@@ -4,7 +4,7 @@ use super::*;
 use crate::codec::opus::{Decoder, Encoder, MAX_PAYLOAD, MAX_SAMPLES};
 
 /// The level of one frequency in the samples (Goertzel), as the amplitude of a sine.
-fn amplitude(samples: &[i16], frequency: f64) -> f64 {
+pub(super) fn amplitude(samples: &[i16], frequency: f64) -> f64 {
     let coefficient = 2.0 * (std::f64::consts::TAU * frequency / 8000.0).cos();
     let (mut before, mut last) = (0.0, 0.0);
     for sample in samples {
@@ -14,7 +14,7 @@ fn amplitude(samples: &[i16], frequency: f64) -> f64 {
     2.0 * power.sqrt() / samples.len() as f64
 }
 
-fn tone(frequency: f64, from: usize, samples: usize) -> Vec<i16> {
+pub(super) fn tone(frequency: f64, from: usize, samples: usize) -> Vec<i16> {
     (from..from + samples)
         .map(|index| {
             let phase = std::f64::consts::TAU * frequency * index as f64 / 8000.0;
@@ -23,17 +23,17 @@ fn tone(frequency: f64, from: usize, samples: usize) -> Vec<i16> {
         .collect()
 }
 
-fn law_of(media: &Media) -> Law {
+pub(super) fn law_of(media: &Media) -> Law {
     law(media.codec)
 }
 
-fn g711(law: Law, samples: &[i16]) -> Vec<u8> {
+pub(super) fn g711(law: Law, samples: &[i16]) -> Vec<u8> {
     let mut coded = vec![0; samples.len()];
     law.encode(samples, &mut coded);
     coded
 }
 
-fn heard_at_pbx(law: Law, sent: &[Sent]) -> Vec<i16> {
+pub(super) fn heard_at_pbx(law: Law, sent: &[Sent]) -> Vec<i16> {
     let mut heard = Vec::new();
     for Sent { payload, .. } in sent {
         let mut samples = vec![0; payload.len()];
@@ -43,7 +43,7 @@ fn heard_at_pbx(law: Law, sent: &[Sent]) -> Vec<i16> {
     heard
 }
 
-fn heard_at_whatsapp(sent: &[(u128, Sent)]) -> Vec<i16> {
+pub(super) fn heard_at_whatsapp(sent: &[(u128, Sent)]) -> Vec<i16> {
     let mut decoder = Decoder::new().expect("libopus");
     let mut samples = [0; MAX_SAMPLES];
     let mut heard = Vec::new();
@@ -64,18 +64,18 @@ fn assert_tone(heard: &[i16], frequency: f64) {
 }
 
 /// Packets of WhatsApp's phone with a tone.
-struct Phone {
+pub(super) struct Phone {
     encoder: Encoder,
     payload: [u8; MAX_PAYLOAD],
     frequency: f64,
 }
 
 impl Phone {
-    fn new(frequency: f64) -> Self {
+    pub(super) fn new(frequency: f64) -> Self {
         Self { encoder: Encoder::new(5).expect("libopus"), payload: [0; MAX_PAYLOAD], frequency }
     }
 
-    fn packet(&mut self, index: u16) -> Vec<u8> {
+    pub(super) fn packet(&mut self, index: u16) -> Vec<u8> {
         let frame: [i16; 160] =
             tone(self.frequency, usize::from(index) * 160, 160).try_into().expect("a frame");
         let payload = self.encoder.encode(&frame, &mut self.payload).expect("encodes");

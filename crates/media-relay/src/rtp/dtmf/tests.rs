@@ -1,4 +1,4 @@
-use super::super::testing::header as packet_header;
+use super::super::testing::{epoch, header as packet_header, ms};
 use super::*;
 
 const FROM_WHATSAPP: Clocks = Clocks { timestamp: 48_000, from: 8000, to: 8000 };
@@ -21,11 +21,11 @@ fn relay(clocks: Clocks, packets: &[(u32, bool, Event)]) -> (String, Vec<(u32, u
             begun += 1000;
             begun
         };
-        if let Some(relayed) = relay.handle(header(*timestamp, *marker), *event, start) {
+        if let Some(relayed) = relay.handle(epoch(), header(*timestamp, *marker), *event, start) {
             assert_eq!(relayed.event.end, event.end);
             assert_eq!(relayed.event.volume, event.volume);
-            digits.extend(relayed.digit);
-            out.push((relayed.timestamp, relayed.event.duration, relayed.digit.is_some()));
+            digits.extend(relayed.told.digit);
+            out.push((relayed.timestamp, relayed.event.duration, relayed.told.digit.is_some()));
         }
     }
     (digits, out)
@@ -147,4 +147,80 @@ fn a_key_held_for_ever_is_as_long_as_can_be_said() {
     let (digits, out) = relay(up, &held);
     assert_eq!(digits, "1");
     assert!(out.len() == held.len() && out.iter().all(|(_, duration, _)| *duration == u16::MAX));
+}
+
+/// What is told of packets that come every 20 ms, and what the time says at the end.
+fn told(clocks: Clocks, packets: &[(u32, bool, Event)]) -> (String, Option<Pressed>) {
+    let (mut relay, start, mut told) = (Relay::new(clocks), epoch(), String::new());
+    let mut now = start;
+    for (timestamp, marker, event) in packets {
+        if let Some(relayed) = relay.handle(now, header(*timestamp, *marker), *event, || 0) {
+            let Told { lost_end, digit, ended } = relayed.told;
+            let up = |pressed: Pressed| format!("{}:{} ", pressed.digit, pressed.duration.as_millis());
+            told.extend(lost_end.map(up));
+            told.extend(digit.map(|digit| format!("+{digit} ")));
+            told.extend(ended.map(up));
+        }
+        now += ms(20);
+    }
+    let early = relay.handle_timeout(now + END_LOST - ms(21));
+    assert_eq!(early, None);
+    let late = relay.handle_timeout(now + END_LOST);
+    assert_eq!(relay.deadline(), None);
+    (told, late)
+}
+
+#[test]
+fn each_key_is_told_when_it_is_down_and_when_it_is_up_with_its_length() {
+    let two = [key(0, 1, 160), key(9600, 2, 160)].concat();
+    assert_eq!(told(FROM_WHATSAPP, &two), ("+1 1:120 +2 2:120 ".into(), None));
+    let to_opus = Clocks { to: 48_000, ..FROM_WHATSAPP };
+    assert_eq!(told(to_opus, &key(0, 1, 160)), ("+1 1:120 ".into(), None));
+    assert_eq!(
+        told(FROM_WHATSAPP, &key(0, 7, 160)[7..]),
+        ("+7 7:120 ".into(), None),
+        "only its last packet came"
+    );
+}
+
+#[test]
+fn a_key_whose_end_is_lost_is_over_with_the_next_one_or_after_150_ms() {
+    let lost = [&key(0, 1, 160)[..5], &key(9600, 2, 160)[..]].concat();
+    assert_eq!(told(FROM_WHATSAPP, &lost), ("+1 1:100 +2 2:120 ".into(), None));
+    let pressed = Pressed { digit: '3', duration: ms(100) };
+    assert_eq!(told(FROM_WHATSAPP, &key(0, 3, 160)[..5]), ("+3 ".into(), Some(pressed)));
+}
+
+#[test]
+fn an_end_that_comes_after_the_time_is_told_no_second_time() {
+    let (mut relay, start) = (Relay::new(FROM_WHATSAPP), epoch());
+    let packets = key(0, 1, 160);
+    let handle = |relay: &mut Relay, at, nth: usize| {
+        let (timestamp, marker, event) = packets[nth];
+        relay.handle(start + ms(at), header(timestamp, marker), event, || 0).expect("a key").told
+    };
+    handle(&mut relay, 0, 0);
+    assert_eq!(relay.deadline(), Some(start + END_LOST));
+    assert_eq!(relay.handle_timeout(start + ms(149)), None);
+    assert_eq!(relay.handle_timeout(start + ms(150)), Some(Pressed { digit: '1', duration: ms(20) }));
+    assert_eq!(handle(&mut relay, 200, 6), Told::default());
+}
+
+#[test]
+fn a_key_in_segments_is_as_long_as_all_of_them() {
+    let clocks = Clocks { timestamp: 8000, from: 8000, to: 8000 };
+    let packets = [
+        (0, true, event(3, 60_000, false)),
+        (0, false, event(3, u16::MAX, false)),
+        (65_535, false, event(3, 4465, true)),
+    ];
+    assert_eq!(told(clocks, &packets), ("+3 3:8750 ".into(), None));
+}
+
+#[test]
+fn keys_have_their_codes() {
+    for (at, digit) in "0123456789*#ABCD".chars().enumerate() {
+        assert_eq!(code(digit).map(usize::from), Some(at));
+    }
+    assert_eq!((code('d'), code('e'), code('\u{661}'), code(' ')), (Some(15), None, None, None));
 }

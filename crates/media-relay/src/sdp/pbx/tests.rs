@@ -57,9 +57,11 @@ m=audio 0 RTP/AVP 0
         media,
         Media {
             remote: "10.0.0.1:4000".parse().expect("address"),
+            rtcp: None,
             codec: Codec::Pcma,
             payload_type: 8,
             dtmf: Some((101, 8000)),
+            offered_as: OfferedAs::default(),
             ptime_ms: 20,
             direction: Direction::SendRecv,
         }
@@ -170,8 +172,10 @@ fn what_cannot_work_is_refused_by_name() {
     let cases = [
         ("", SdpError::NoUsableMedia),
         ("m=audio 0 RTP/AVP 0\n", SdpError::NoUsableMedia),
-        ("m=audio 4000 RTP/SAVP 0\n", SdpError::NoUsableMedia),
-        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", SdpError::NoUsableMedia),
+        ("m=audio 4000 RTP/SAVP 0\n", SdpError::SecureOnly),
+        ("m=audio 4000 RTP/SAVPF 0\n", SdpError::SecureOnly),
+        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", SdpError::SecureOnly),
+        ("m=video 4000 RTP/SAVP 96\n", SdpError::NoUsableMedia),
         ("m=video 4000 RTP/AVP 96\n", SdpError::NoUsableMedia),
         ("m=image 4000 udptl t38\n", SdpError::NoUsableMedia),
         ("m=audio 4000 RTP/AVP 0\nc=IN IP4 pbx.example.com\n", SdpError::NoAddress),
@@ -185,6 +189,106 @@ fn what_cannot_work_is_refused_by_name() {
     let offer = parse_offer(g729.as_bytes()).expect("readable");
     assert_eq!(answer(&offer, ours(), Origin::first(7), &ALL), Err(SdpError::NoCommonCodec));
     assert_eq!(parse_answer(g729.as_bytes(), &ALL), Err(SdpError::NoCommonCodec));
+}
+
+#[test]
+fn the_refusal_of_a_secure_stream_says_what_to_do() {
+    let text = SdpError::SecureOnly.to_string();
+    assert!(text.contains("RTP/SAVP") && text.contains("offer plain RTP"), "{text}");
+}
+
+/// RFC 3605, and RFC 5761's flag, which we do not answer.
+#[test]
+fn the_address_of_rtcp_is_read_where_it_is_said() {
+    let there = |text: &str| Some(text.parse::<SocketAddr>().expect("address"));
+    for (line, rtcp) in [
+        ("a=ptime:20", None),
+        ("a=rtcp:4009", there("10.0.0.1:4009")),
+        ("a=rtcp:4009 IN IP4 10.0.0.7", there("10.0.0.7:4009")),
+        ("a=rtcp:4009 IN IP6 2001:db8::7", there("[2001:db8::7]:4009")),
+        ("a=rtcp:4009 IN IP4 pbx.example.com", there("10.0.0.1:4009")),
+        ("a=rtcp:4009 IN IP4 224.0.0.7", there("10.0.0.1:4009")),
+        ("a=rtcp:4009 IN IP4 0.0.0.0", None),
+        ("a=rtcp:0", None),
+        ("a=rtcp:x", None),
+        ("a=rtcp:70000", None),
+        ("a=rtcp", None),
+        ("a=rtcp-mux", None),
+        ("a=rtcp-mux\na=rtcp:4000", there("10.0.0.1:4000")),
+        ("c=IN IP4 0.0.0.0\na=rtcp:4009", None),
+    ] {
+        let lines = format!("m=audio 4000 RTP/AVP 0\n{line}\n");
+        assert_eq!(agreed(&lines, &ALL).rtcp, rtcp, "{line}");
+        let offer = parse_offer(sdp(&lines).as_bytes()).expect("usable");
+        let (answer, _) = answer(&offer, ours(), Origin::first(7), &ALL).expect("agreed");
+        assert!(!answer.contains("rtcp"), "{answer}");
+    }
+}
+
+#[test]
+fn the_longest_packet_time_bounds_the_one_that_is_liked() {
+    for (lines, expected) in [
+        ("a=maxptime:60", 20),
+        ("a=maxptime:10", 10),
+        ("a=ptime:60\na=maxptime:40", 40),
+        ("a=ptime:30\na=maxptime:0", 30),
+        ("a=maxptime:many", 20),
+    ] {
+        let media = agreed(&format!("m=audio 4000 RTP/AVP 0\n{lines}\n"), &ALL);
+        assert_eq!(media.ptime_ms, expected, "{lines}");
+    }
+}
+
+#[test]
+fn numbers_doubled_or_without_a_mapping_are_passed_over() {
+    let lines = "m=audio 4000 RTP/AVP 99 0 0 107 107 101 101 98 200\na=rtpmap:107 opus/48000/2\n\
+        a=rtpmap:107 opus/48000/2\na=fmtp:107 useinbandfec=1\na=fmtp:107 useinbandfec=0\n\
+        a=rtpmap:101 telephone-event/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16\na=fmtp:101 0-11\n\
+        a=rtpmap:55\na=rtpmap:98 \na=fmtp\na=rtpmap\n";
+    for (codec, line) in [(Codec::Opus, "RTP/AVP 107 101\r\n"), (Codec::Pcmu, "RTP/AVP 0 101\r\n")] {
+        let offer = parse_offer(sdp(lines).as_bytes()).expect("usable");
+        let (answer, media) = answer(&offer, ours(), Origin::first(7), &[codec]).expect("agreed");
+        assert_eq!(media.dtmf, Some((101, 8000)));
+        assert!(answer.contains(line), "{answer}");
+        assert_eq!(answer.matches("a=rtpmap:").count(), 2, "{answer}");
+    }
+}
+
+#[test]
+fn lines_that_do_not_concern_us_cost_no_call() {
+    let offer = "v=0\r\no=root 1821 1821 IN IP4 pbx.example.com\r\ns=\r\ni=info\r\nu=http://x\r\ne=a@b\r\n\
+        p=+1\r\nc=IN IP4 10.0.0.1\r\nb=AS:84\r\nb=TIAS:x\r\nt=0 0\r\nr=7d 1h\r\nz=0\r\nk=prompt\r\n\
+        a=group:BUNDLE 0\r\na=msid-semantic: WMS\r\nm=audio 4000/1 RTP/AVP 0\r\ni=x\r\nb=RR:0\r\nk=clear:x\r\n\
+        a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:xxx\r\na=ssrc:1 cname:x\r\na=candidate:1 1 UDP 1 10.0.0.1 4000 typ host\r\n";
+    let offer = parse_offer(offer.as_bytes()).expect("usable");
+    let (answer, media) = answer(&offer, ours(), Origin::first(7), &ALL).expect("agreed");
+    assert_eq!((media.codec, media.direction), (Codec::Pcmu, Direction::SendRecv));
+    for absent in ["crypto", "candidate", "ssrc", "group"] {
+        assert!(!answer.contains(absent), "{absent}: {answer}");
+    }
+}
+
+/// Some PBXs offer each codec in a stream of its own.
+#[test]
+fn the_first_audio_stream_with_a_common_codec_is_taken() {
+    let lines = "m=audio 4000 RTP/AVP 18\nm=audio 4002 RTP/AVP 0\nm=audio 4004 RTP/AVP 0\n";
+    let offer = parse_offer(sdp(lines).as_bytes()).expect("usable");
+    let (answer, media) = answer(&offer, ours(), Origin::first(7), &ALL).expect("agreed");
+    assert_eq!(media.remote.port(), 4002);
+    let taken: Vec<&str> = answer.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(taken, ["m=audio 0 RTP/AVP 18", "m=audio 40000 RTP/AVP 0", "m=audio 0 RTP/AVP 0"]);
+}
+
+/// RFC 3264 6.1 says that an answer should keep the numbers of the offer.
+#[test]
+fn an_answer_with_other_numbers_is_sent_to_by_them_and_heard_by_either() {
+    let lines = "m=audio 4000 RTP/AVP 96 97\na=rtpmap:96 opus/48000/2\na=rtpmap:97 telephone-event/48000\n";
+    let media = parse_answer(sdp(lines).as_bytes(), &ALL).expect("agreed");
+    assert_eq!((media.payload_type, media.dtmf), (96, Some((97, 48_000))));
+    assert_eq!(media.offered_as, OfferedAs { audio: Some(107), dtmf: Some(102) });
+    let lines = "m=audio 4000 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\n";
+    let media = parse_answer(sdp(lines).as_bytes(), &ALL).expect("agreed");
+    assert_eq!(media.offered_as, OfferedAs::default());
 }
 
 #[test]
@@ -223,6 +327,34 @@ proptest! {
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse_offer(&bytes);
         let _ = parse_answer(&bytes, &ALL);
+    }
+
+    #[test]
+    fn an_answer_holds_no_payload_type_that_was_not_offered(
+        offered in proptest::collection::vec(0..128_u8, 1..8),
+        mapped in proptest::collection::vec(
+            (0..128_u8, prop_oneof![
+                Just("opus/48000/2"), Just("PCMA/8000"), Just("PCMU/8000"),
+                Just("telephone-event/8000"), Just("telephone-event/48000"), Just("G722/8000"), Just("/"),
+            ]),
+            0..8,
+        ),
+    ) {
+        let mut lines = "m=audio 4000 RTP/AVP".to_owned();
+        offered.iter().for_each(|number| lines.push_str(&format!(" {number}")));
+        lines.push('\n');
+        mapped.iter().for_each(|(number, name)| lines.push_str(&format!("a=rtpmap:{number} {name}\n")));
+        let offer = parse_offer(sdp(&lines).as_bytes()).expect("an audio stream");
+        if let Ok((answer, media)) = answer(&offer, ours(), Origin::first(7), &ALL) {
+            let line = answer.lines().find(|line| line.starts_with("m=audio")).expect("a stream");
+            let numbers: Vec<u8> = line.split(' ').skip(3).map(|number| number.parse().expect("a number")).collect();
+            prop_assert!(numbers.iter().all(|number| offered.contains(number)), "{} {:?}", line, offered);
+            prop_assert_eq!(numbers[0], media.payload_type);
+            let mut layout = Layout::default();
+            layout.numbers.learn(&offer.audios[0].1.formats);
+            let ours = [layout.numbers.of(Codec::Opus), layout.numbers.events(8000), layout.numbers.events(48_000)];
+            prop_assert!(ours[0] != ours[1] && ours[1] != ours[2] && ours[0] != ours[2], "{:?}", ours);
+        }
     }
 
     #[test]

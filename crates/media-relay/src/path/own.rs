@@ -1,0 +1,190 @@
+//! What we say ourselves: silence, tones, keys.
+
+use std::time::{Duration, Instant};
+
+use crate::rtp::dtmf::WHATSAPP_CLOCK;
+use crate::rtp::header::Packet;
+use crate::rtp::rewrite::{FRAME, Stamp};
+use crate::sdp::pbx::Codec;
+use crate::tone::Tone;
+
+use super::event::{DigitMode, Party, PathError};
+use super::pbx::{Kind, Pbx, law, sends};
+use super::player::Player;
+use super::{AudioPath, Gate, IDLE};
+
+/// A tone towards the PBX, and when its next packet is due.
+pub(super) struct ToneToPbx {
+    player: Player,
+    pub(super) due: Instant,
+}
+
+impl AudioPath {
+    /// Lets the PBX hear a tone until the gate opens. Once it is open, nothing happens.
+    ///
+    /// # Errors
+    /// The tone cannot be encoded.
+    pub(crate) fn play_to_pbx(&mut self, now: Instant, tone: Tone) -> Result<(), PathError> {
+        if !self.is_open() {
+            let player = Player::new(tone, self.opus_complexity)?;
+            let due = self.tone_to_pbx.as_ref().map_or(now, |playing| playing.due);
+            self.tone_to_pbx = Some(Box::new(ToneToPbx { player, due }));
+        }
+        Ok(())
+    }
+
+    /// Lets WhatsApp hear a tone in place of the PBX, from the opening of the gate on.
+    ///
+    /// # Errors
+    /// The tone cannot be encoded.
+    pub(crate) fn play_to_whatsapp(&mut self, now: Instant, tone: Tone) -> Result<(), PathError> {
+        self.tone_to_whatsapp = Some(Box::new(Player::new(tone, self.opus_complexity)?));
+        self.fill_from(now + FRAME);
+        Ok(())
+    }
+
+    /// No tone any longer, on either side.
+    pub(crate) fn stop_tone(&mut self) {
+        self.tone_to_pbx = None;
+        self.tone_to_whatsapp = None;
+    }
+
+    /// How the PBX is told of keys from now on.
+    pub(crate) fn set_digits(&mut self, mode: DigitMode) {
+        self.digits = mode;
+    }
+
+    /// Presses a key in an open call, after those pressed before. False when it is no key, too many
+    /// wait, or that side takes no events now.
+    pub(crate) fn send_digit(&mut self, now: Instant, to: Party, digit: char, duration: Duration) -> bool {
+        let (lane, heard) = match to {
+            Party::WhatsApp => (&mut self.to_whatsapp, true),
+            Party::Pbx => {
+                let heard = self.events_to_pbx().is_some();
+                (&mut self.to_pbx, heard)
+            }
+        };
+        heard && matches!(self.gate, Gate::Open { .. }) && lane.keypad.press(now, digit, duration)
+    }
+
+    /// Payload type and clock of the events that the PBX takes now.
+    pub(super) fn events_to_pbx(&self) -> Option<(u8, u32)> {
+        let media = self.pbx.media().filter(|media| sends(media))?;
+        media.dtmf.filter(|_| self.digits == DigitMode::Events)
+    }
+
+    /// Whether WhatsApp does not get a packet of the PBX because we speak ourselves.
+    pub(super) fn keeps_from_whatsapp(&mut self, now: Instant, kind: Kind, packet: &Packet<'_>) -> bool {
+        let is_key = matches!(kind, Kind::Dtmf);
+        let presses = self.to_whatsapp.keypad.is_down();
+        if !presses && (is_key || self.tone_to_whatsapp.is_none()) {
+            return false;
+        }
+        if is_key {
+            let told = self.to_whatsapp.note_event(now, packet);
+            self.report_keys(Party::Pbx, told);
+        } else {
+            self.counters.pbx.ignored += 1;
+        }
+        self.leave_out_of_whatsapp(packet);
+        true
+    }
+
+    /// Keys of the two sides of which nothing more was heard.
+    pub(super) fn let_keys_go(&mut self, now: Instant) {
+        let from_pbx = self.to_whatsapp.relay.handle_timeout(now);
+        self.report_up(Party::Pbx, from_pbx);
+        let from_whatsapp = self.to_pbx.relay.handle_timeout(now);
+        self.report_up(Party::WhatsApp, from_whatsapp);
+    }
+
+    /// The packets of our own keys that are due.
+    pub(super) fn press_keys(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
+        let events = (self.dtmf_pt, WHATSAPP_CLOCK);
+        if self.to_whatsapp.own_key(now, events, &mut |packet: &[u8]| out(Party::WhatsApp, packet)) {
+            self.counters.whatsapp.sent += 1;
+            let wait = if self.tone_to_whatsapp.is_some() { FRAME } else { IDLE };
+            self.gate = Gate::Open { silence_at: now + wait };
+        }
+        match self.events_to_pbx() {
+            Some(events) => {
+                let sent = self.to_pbx.own_key(now, events, &mut |packet: &[u8]| out(Party::Pbx, packet));
+                self.counters.pbx.sent += u64::from(sent);
+            }
+            None => self.to_pbx.keypad.clear(),
+        }
+    }
+
+    /// The next frame of our own for WhatsApp is due now or before.
+    fn fill_from(&mut self, at: Instant) {
+        if let Gate::Open { silence_at } = &mut self.gate {
+            *silence_at = at.min(*silence_at);
+        }
+    }
+
+    /// A packet of sound that WhatsApp does not get.
+    pub(super) fn leave_out_of_whatsapp(&mut self, packet: &Packet<'_>) {
+        match &mut self.pbx {
+            Pbx::Opus(_) => self.to_whatsapp.line.leave_out(Stamp::from(packet.header)),
+            Pbx::Unknown | Pbx::G711(..) => self.pbx.skip(packet),
+        }
+    }
+
+    /// A packet that the PBX does not get.
+    pub(super) fn leave_out_of_pbx(&mut self, packet: &Packet<'_>) {
+        match &mut self.pbx {
+            Pbx::Opus(_) => self.to_pbx.line.leave_out(Stamp::from(packet.header)),
+            Pbx::Unknown | Pbx::G711(..) => self.pbx.skip_to(packet.header),
+        }
+    }
+
+    /// The frame of a tone or of silence that is due towards WhatsApp.
+    pub(super) fn fill_until(&mut self, now: Instant, out: &mut impl FnMut(&[u8])) {
+        let Gate::Open { silence_at } = &mut self.gate else {
+            return;
+        };
+        if now < *silence_at {
+            return;
+        }
+        *silence_at = frame_after(*silence_at, now);
+        let counters = &mut self.counters.whatsapp;
+        let payload = match (&mut self.tone_to_whatsapp, &mut self.pbx) {
+            // By the encoder that WhatsApp's decoder has followed so far.
+            (Some(tone), Pbx::G711(_, transcoder)) => transcoder.encoding.own_frame(tone.samples()),
+            (Some(tone), Pbx::Opus(_) | Pbx::Unknown) => tone.opus(),
+            (None, pbx) => pbx.silence(),
+        };
+        let sent = u64::from(self.to_whatsapp.own_frame(now, self.opus_pt, payload, out));
+        counters.sent += sent;
+        match self.tone_to_whatsapp {
+            Some(_) => counters.tone += sent,
+            None => counters.silence += sent,
+        }
+    }
+
+    /// The frame of a tone that is due towards the PBX.
+    pub(super) fn play_to_pbx_until(&mut self, now: Instant, out: &mut impl FnMut(&[u8])) {
+        let Some(tone) = self.tone_to_pbx.as_mut().filter(|tone| tone.due <= now) else {
+            return;
+        };
+        tone.due = frame_after(tone.due, now);
+        // On hold, or before its address is known, the PBX misses nothing: the tone waits.
+        let Some(media) = self.pbx.media().filter(|media| sends(media)) else {
+            return;
+        };
+        let payload = match media.codec {
+            Codec::Opus => tone.player.opus(),
+            Codec::Pcmu | Codec::Pcma => tone.player.g711(law(media.codec)),
+        };
+        let sent = u64::from(self.to_pbx.own_frame(now, media.payload_type, payload, out));
+        self.counters.pbx.sent += sent;
+        self.counters.pbx.tone += sent;
+    }
+}
+
+/// When the frame after the one of `due` is due. Late by a frame or more: the timestamps skip it,
+/// nothing is sent in a burst.
+pub(super) fn frame_after(due: Instant, now: Instant) -> Instant {
+    let next = due + FRAME;
+    if next > now { next } else { now + FRAME }
+}
