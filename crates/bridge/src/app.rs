@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
-use sip_core::{LegEvent, Listener, Notice, Sip, SipConfig, Transport, TrunkId};
+use sip_core::{Command, Flow, LegEvent, Listener, ListenerId, Notice, Sip, SipConfig, Transport, TrunkId};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,9 +17,11 @@ use tracing::{error, info};
 use wa_signaling::webhook::event::Direction;
 use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
 
-use crate::call::birth;
+use crate::call::cause::Cause;
+use crate::call::event::SipRefusal;
 use crate::call::task::Input;
-use crate::config::Config;
+use crate::call::{birth, headers};
+use crate::config::{Config, Trunk};
 use crate::directory::Directory;
 use crate::http;
 use crate::metrics::Metrics;
@@ -54,6 +56,19 @@ impl Shared {
     pub(crate) fn session_id(&self) -> u64 {
         // Some PBXs read it as a signed 64-bit number, some as 53 bits of a double.
         u64::from_be_bytes(random()) >> 12
+    }
+
+    /// Where calls to a trunk go, the best first.
+    pub(crate) fn targets(&self, trunk: &Trunk) -> Vec<Flow> {
+        let place = self.config.trunks.iter().position(|other| other.name == trunk.name);
+        let id = TrunkId(place.and_then(|place| u16::try_from(place).ok()).unwrap_or_default());
+        vec![Flow { transport: Transport::Udp, listener: ListenerId(0), trunk: id, peer: trunk.target }]
+    }
+
+    /// A target took no call; `rest` is how long it asked to be left alone.
+    pub(crate) fn target_failed(&self, target: Flow, refusal: SipRefusal, rest: Option<Duration>) {
+        tracing::warn!(peer = %target.peer, ?refusal, ?rest, "a target of the trunk takes no call");
+        self.metrics.target_failed();
     }
 
     /// A user's number or id, as far as the log may have it.
@@ -306,11 +321,18 @@ async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
         let Notice::Leg(LegEvent { leg, event }) = notice else {
             continue;
         };
-        if let sip_core::Event::Invite { request, flow, .. } = event {
-            let app = Arc::clone(&shared);
-            contained(async move { birth::from_pbx(&app, leg, &request, flow.peer).await }).await;
-        } else {
-            shared.directory.sip(leg, event);
+        match event {
+            sip_core::Event::Invite { request, flow, replaces: None } => {
+                let app = Arc::clone(&shared);
+                contained(async move { birth::from_pbx(&app, leg, &request, flow).await }).await;
+            }
+            sip_core::Event::Invite { request, flow, replaces: Some(replaced) } => {
+                if !shared.directory.replace(replaced, leg, request, flow) {
+                    let reply = headers::refusal(Cause::NothingToReplace);
+                    shared.sip.send(Command::Respond { leg, reply }).await;
+                }
+            }
+            event => shared.directory.sip(leg, event),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What `/metrics` tells (Prometheus text format).
 
-use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::call::action::Outcome;
 use crate::call::machine::Phase;
@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     ended: IntCounterVec,
     refused: IntCounterVec,
     webhooks: IntCounterVec,
+    targets_failed: IntCounter,
     counters: IntGaugeVec,
     draining: IntGauge,
 }
@@ -40,6 +41,10 @@ impl Metrics {
                 Opts::new("wa_bridge_webhook_events_total", "Webhook events, by what became of them"),
                 &["kind"],
             )?,
+            targets_failed: IntCounter::new(
+                "wa_bridge_targets_failed_total",
+                "INVITEs that a target of a trunk took no call for",
+            )?,
             counters: IntGaugeVec::new(
                 Opts::new("wa_bridge_traffic_total", "Counters of SIP, webhooks and media"),
                 &["part", "what"],
@@ -51,6 +56,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.ended.clone()))?;
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
         metrics.registry.register(Box::new(metrics.webhooks.clone()))?;
+        metrics.registry.register(Box::new(metrics.targets_failed.clone()))?;
         metrics.registry.register(Box::new(metrics.counters.clone()))?;
         metrics.registry.register(Box::new(metrics.draining.clone()))?;
         Ok(metrics)
@@ -76,6 +82,10 @@ impl Metrics {
 
     pub(crate) fn refused(&self, cause: &str) {
         self.refused.with_label_values(&[cause]).inc();
+    }
+
+    pub(crate) fn target_failed(&self) {
+        self.targets_failed.inc();
     }
 
     pub(crate) fn webhook(&self, kind: &str) {
