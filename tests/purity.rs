@@ -57,6 +57,8 @@ const IO: &[&str] = &[
     "bridge/src/app.rs",
     "bridge/src/call/birth.rs",
     "bridge/src/call/execute.rs",
+    "bridge/src/call/on_sip.rs",
+    "bridge/src/call/sip_out.rs",
     "bridge/src/call/task.rs",
     "bridge/src/config/file.rs",
     "bridge/src/config/secret.rs",

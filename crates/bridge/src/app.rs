@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
-use sip_core::{LegEvent, Notice, Sip};
+use sip_core::{Command, Flow, LegEvent, Notice, Sip};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,13 +17,16 @@ use tracing::{error, info};
 use wa_signaling::webhook::event::Direction;
 use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
 
-use crate::call::birth;
+use crate::call::cause::Cause;
+use crate::call::event::SipRefusal;
 use crate::call::task::Input;
-use crate::config::Config;
+use crate::call::{birth, headers};
+use crate::config::{Config, Trunk};
 use crate::directory::Directory;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::random;
+use crate::trunks::{Outcome, Trunks};
 
 /// How long running calls get to end on both sides when the program stops.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -37,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) metrics: Metrics,
     pub(crate) webhooks: Arc<WebhookCounters>,
+    pub(crate) trunks: Arc<Trunks>,
     tasks: TaskTracker,
 }
 
@@ -57,6 +61,27 @@ impl Shared {
         u64::from_be_bytes(random::bytes()) >> 12
     }
 
+    /// Where calls to a trunk go, the best first.
+    pub(crate) fn targets(&self, trunk: &Trunk) -> Vec<Flow> {
+        self.trunks.targets(self.now(), self.trunks.id(trunk))
+    }
+
+    /// The address that the peer of this flow reaches us at.
+    pub(crate) fn advertised(&self, flow: Flow) -> SocketAddr {
+        self.trunks.advertised(flow)
+    }
+
+    /// Our host, as a Warning names it.
+    pub(crate) fn agent(&self) -> String {
+        self.sip.local_addr().to_string()
+    }
+
+    /// A target took no call; `rest` is how long it asked to be left alone.
+    pub(crate) fn target_failed(&self, target: Flow, refusal: SipRefusal, rest: Option<Duration>) {
+        self.trunks.call_failed(self.now(), target, refusal.into(), rest);
+        self.metrics.target_failed();
+    }
+
     /// A user's number or id, as far as the log may have it.
     pub(crate) fn masked(&self, user: &impl ToString) -> String {
         let user = user.to_string();
@@ -72,6 +97,9 @@ impl Shared {
         }
         for (what, value) in media.all() {
             self.metrics.set("media", what, value);
+        }
+        for (trunk, calls, is_up) in self.trunks.read() {
+            self.metrics.trunk(&trunk, calls, is_up);
         }
         for (what, value) in self.webhooks.read() {
             self.metrics.set("webhook", what, value);
@@ -142,7 +170,9 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         verify_token: config.webhook.verify_token.source(),
     };
     let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
+    let (trunks, trunk_service) = Trunks::new(&config, sip.clone());
     let shared = Arc::new(Shared {
+        trunks,
         graph: GraphClient::new(graph).map_err(|error| StartFailure::Graph(error.to_string()))?,
         relay: Relay::start(relay_config(&config))?,
         directory: Directory::default(),
@@ -167,6 +197,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
             error!(%error, "the SIP socket failed");
         }
     });
+    services.run("trunks", trunk_service.run());
     services.run("sip events", serve_sip(Arc::clone(&shared), sip_events));
     services.run("webhook events", serve_webhooks(Arc::clone(&shared), webhook_queue));
     services.run("webhook listener", http::serve(webhook, router));
@@ -209,6 +240,7 @@ impl Running {
     pub async fn shutdown(self) {
         let shared = &self.shared;
         shared.metrics.set_draining();
+        shared.sip.send(Command::Ready { trunk: None, ready: false }).await;
         shared.directory.all(|| Input::Shutdown);
         shared.tasks.close();
         if timeout(FAREWELL, shared.tasks.wait()).await.is_err() {
@@ -279,14 +311,29 @@ async fn contained(birth: impl Future<Output = ()> + Send + 'static) {
 /// Brings SIP events to their calls, and calls into life.
 async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
     while let Some(notice) = events.recv().await {
-        let Notice::Leg(LegEvent { leg, event }) = notice else {
-            continue;
+        let LegEvent { leg, event } = match notice {
+            Notice::Leg(event) => event,
+            Notice::Reply { id, result } => {
+                shared.trunks.outcome(Outcome::Reply(id, result));
+                continue;
+            }
+            Notice::Bindings { trunk, bindings } => {
+                shared.trunks.outcome(Outcome::Bindings(trunk, bindings));
+                continue;
+            }
         };
-        if let sip_core::Event::Invite { request, flow, .. } = event {
-            let app = Arc::clone(&shared);
-            contained(async move { birth::from_pbx(&app, leg, &request, flow.peer).await }).await;
-        } else {
-            shared.directory.sip(leg, event);
+        match event {
+            sip_core::Event::Invite { request, flow, replaces: None } => {
+                let app = Arc::clone(&shared);
+                contained(async move { birth::from_pbx(&app, leg, &request, flow).await }).await;
+            }
+            sip_core::Event::Invite { request, flow, replaces: Some(replaced) } => {
+                if !shared.directory.replace(replaced, leg, request, flow) {
+                    let reply = headers::refusal(Cause::NothingToReplace);
+                    shared.sip.send(Command::Respond { leg, reply }).await;
+                }
+            }
+            event => shared.directory.sip(leg, event),
         }
     }
 }

@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use sip_core::LegId;
+use sip_core::message::Request;
+use sip_core::{Flow, LegId};
 use tokio::sync::mpsc;
 use tracing::warn;
 use wa_signaling::Wacid;
@@ -39,11 +40,14 @@ impl Mailbox {
         (Self(sender), receiver)
     }
 
-    /// Leaves an event; an event for a call that has just ended is gone, as it should be.
-    pub(crate) fn post(&self, input: Input) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.0.try_send(input) {
+    /// Leaves an event; an event for a call that has just ended is gone, as it should be. False when
+    /// nobody will read it.
+    pub(crate) fn post(&self, input: Input) -> bool {
+        let sent = self.0.try_send(input);
+        if let Err(mpsc::error::TrySendError::Full(_)) = sent {
             warn!("a call does not read its events: one is dropped");
         }
+        sent.is_ok()
     }
 
     /// Leaves an event, waiting for room: for tasks that belong to the call alone.
@@ -71,10 +75,19 @@ struct WhatsAppCalls {
 }
 
 impl Directory {
-    /// A new call and its SIP leg.
-    pub(crate) fn add(&self, id: &CallId, leg: LegId, mailbox: &Mailbox) {
+    /// A new call.
+    pub(crate) fn add(&self, id: &CallId, mailbox: &Mailbox) {
         self.calls.insert(id.clone(), mailbox.clone());
+    }
+
+    /// One of the SIP legs of a call: there may be several.
+    pub(crate) fn add_leg(&self, leg: LegId, mailbox: &Mailbox) {
         self.legs.insert(leg, mailbox.clone());
+    }
+
+    /// A SIP leg of which nothing more will come.
+    pub(crate) fn remove_leg(&self, leg: LegId) {
+        self.legs.remove(&leg);
     }
 
     /// A call's WhatsApp id became known: what has waited for it is delivered.
@@ -139,8 +152,22 @@ impl Directory {
     /// Gives a SIP event to its call.
     pub(crate) fn sip(&self, leg: LegId, event: sip_core::Event) {
         if let Some(mailbox) = self.legs.get(&leg) {
-            mailbox.post(Input::Sip(event));
+            mailbox.post(Input::Sip(leg, event));
         }
+    }
+
+    /// Gives an INVITE with Replaces to the call whose leg it names, and its leg with it. False when
+    /// that call is over, or too busy.
+    pub(crate) fn replace(&self, replaced: LegId, by: LegId, invite: Box<Request>, flow: Flow) -> bool {
+        let Some(mailbox) = self.legs.get(&replaced).map(|mailbox| mailbox.value().clone()) else {
+            return false;
+        };
+        self.add_leg(by, &mailbox);
+        let taken = mailbox.post(Input::Replaces { replaced, by, invite, flow });
+        if !taken {
+            self.remove_leg(by);
+        }
+        taken
     }
 
     /// Gives the same event to every call.
@@ -151,9 +178,11 @@ impl Directory {
     }
 
     /// A call is over.
-    pub(crate) fn remove(&self, id: &CallId, leg: LegId, wacid: Option<&Wacid>) {
+    pub(crate) fn remove(&self, id: &CallId, legs: &[LegId], wacid: Option<&Wacid>) {
         self.calls.remove(id);
-        self.legs.remove(&leg);
+        for leg in legs {
+            self.remove_leg(*leg);
+        }
         if let Some(wacid) = wacid {
             self.forget(wacid);
         }
@@ -243,7 +272,7 @@ mod tests {
         let directory = Directory::default();
         let (mailbox, mut events) = Mailbox::new();
         let id = CallId::from_bytes([1; 16]);
-        directory.add(&id, LegId(1), &mailbox);
+        directory.add(&id, &mailbox);
         assert!(directory.webhook(Instant::now(), ringing(&wacid(1), Some(&id))));
         assert_eq!(unread(&mut events), 1);
     }
@@ -260,6 +289,44 @@ mod tests {
         assert_eq!(unread(&mut events), 2, "both of its own, in no other order");
         assert!(directory.webhook(now, ringing(&wacid(1), None)), "by its id from now on");
         assert_eq!(unread(&mut events), 1);
+    }
+
+    #[test]
+    fn a_call_has_as_many_legs_as_it_needs() {
+        let directory = Directory::default();
+        let (mailbox, mut events) = Mailbox::new();
+        let id = CallId::from_bytes([1; 16]);
+        directory.add(&id, &mailbox);
+        for leg in [LegId(1), LegId(2)] {
+            directory.add_leg(leg, &mailbox);
+            directory.sip(leg, sip_core::Event::AckTimeout);
+        }
+        assert_eq!(unread(&mut events), 2);
+        directory.remove_leg(LegId(1));
+        directory.sip(LegId(1), sip_core::Event::AckTimeout);
+        assert_eq!(unread(&mut events), 0);
+        directory.remove(&id, &[LegId(2)], None);
+        assert!(directory.legs.is_empty());
+    }
+
+    #[test]
+    fn an_invite_with_replaces_goes_to_the_call_that_has_the_leg() {
+        let directory = Directory::default();
+        let (mailbox, mut events) = Mailbox::new();
+        directory.add_leg(LegId(1), &mailbox);
+        let invite = || {
+            let uri = "sip:a@192.0.2.1".parse().expect("a URI");
+            let (headers, body) = (sip_core::Headers::new(), Vec::new().into());
+            Box::new(Request { method: sip_core::Method::Invite, uri, headers, body })
+        };
+        let flow = Flow::udp("10.0.0.5:5060".parse().expect("an address"));
+        assert!(directory.replace(LegId(1), LegId(3), invite(), flow));
+        directory.sip(LegId(3), sip_core::Event::Cancelled { reason: None });
+        assert_eq!(unread(&mut events), 2, "what comes of the new leg goes there too");
+        assert!(!directory.replace(LegId(5), LegId(7), invite(), flow), "no such leg");
+        drop(events);
+        assert!(!directory.replace(LegId(1), LegId(9), invite(), flow), "the call is over");
+        assert!(!directory.legs.contains_key(&LegId(9)));
     }
 
     #[test]
@@ -283,8 +350,8 @@ mod tests {
         assert!(directory.claim(&wacid(2), &mailbox));
         assert!(!directory.claim(&wacid(2), &mailbox), "it lives");
         let id = CallId::from_bytes([2; 16]);
-        directory.add(&id, LegId(2), &mailbox);
-        directory.remove(&id, LegId(2), Some(&wacid(2)));
+        directory.add(&id, &mailbox);
+        directory.remove(&id, &[], Some(&wacid(2)));
         assert!(!directory.claim(&wacid(2), &mailbox), "it has ended");
         assert_eq!(directory.len(), 0);
     }

@@ -12,5 +12,6 @@ pub mod record;
 mod routing;
 mod sip;
 pub mod trunk;
+mod trunks;
 
 pub use id::CallId;

@@ -1,6 +1,6 @@
 //! What `/metrics` tells (Prometheus text format).
 
-use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::call::action::Outcome;
 use crate::call::machine::Phase;
@@ -14,6 +14,9 @@ pub(crate) struct Metrics {
     ended: IntCounterVec,
     refused: IntCounterVec,
     webhooks: IntCounterVec,
+    targets_failed: IntCounter,
+    trunk_calls: IntGaugeVec,
+    trunk_up: IntGaugeVec,
     counters: IntGaugeVec,
     draining: IntGauge,
 }
@@ -40,6 +43,21 @@ impl Metrics {
                 Opts::new("wa_bridge_webhook_events_total", "Webhook events, by what became of them"),
                 &["kind"],
             )?,
+            targets_failed: IntCounter::new(
+                "wa_bridge_targets_failed_total",
+                "INVITEs that a target of a trunk took no call for",
+            )?,
+            trunk_calls: IntGaugeVec::new(
+                Opts::new("wa_bridge_trunk_calls", "Calls of a trunk, in both directions"),
+                &["trunk"],
+            )?,
+            trunk_up: IntGaugeVec::new(
+                Opts::new(
+                    "wa_bridge_trunk_up",
+                    "Whether a target of the trunk answers OPTIONS; 1 where none is asked",
+                ),
+                &["trunk"],
+            )?,
             counters: IntGaugeVec::new(
                 Opts::new("wa_bridge_traffic_total", "Counters of SIP, webhooks and media"),
                 &["part", "what"],
@@ -51,6 +69,9 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.ended.clone()))?;
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
         metrics.registry.register(Box::new(metrics.webhooks.clone()))?;
+        metrics.registry.register(Box::new(metrics.targets_failed.clone()))?;
+        metrics.registry.register(Box::new(metrics.trunk_calls.clone()))?;
+        metrics.registry.register(Box::new(metrics.trunk_up.clone()))?;
         metrics.registry.register(Box::new(metrics.counters.clone()))?;
         metrics.registry.register(Box::new(metrics.draining.clone()))?;
         Ok(metrics)
@@ -78,6 +99,10 @@ impl Metrics {
         self.refused.with_label_values(&[cause]).inc();
     }
 
+    pub(crate) fn target_failed(&self) {
+        self.targets_failed.inc();
+    }
+
     pub(crate) fn webhook(&self, kind: &str) {
         self.webhooks.with_label_values(&[kind]).inc();
     }
@@ -88,6 +113,12 @@ impl Metrics {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get() == 1
+    }
+
+    /// How many calls a trunk has, and whether any of its targets is up.
+    pub(crate) fn trunk(&self, name: &str, calls: u32, is_up: bool) {
+        self.trunk_calls.with_label_values(&[name]).set(calls.into());
+        self.trunk_up.with_label_values(&[name]).set(is_up.into());
     }
 
     /// A counter that is kept elsewhere, taken over as it stands.

@@ -1,7 +1,6 @@
 //! Which trunk, number and destination a call takes. Pure.
 
-use std::net::IpAddr;
-
+use sip_core::TrunkId;
 use wa_signaling::{Callee, PhoneNumberId};
 
 use crate::config::{Config, Number, Trunk};
@@ -17,29 +16,23 @@ pub(crate) struct Outgoing<'a> {
 /// Why a call from the PBX goes nowhere, said so that its dialplan can be mended.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoRoute {
-    #[error("no trunk lists the source address {0}")]
-    Source(IpAddr),
+    #[error("the trunk is no longer configured")]
+    Trunk,
     #[error("trunk {0:?} has no business number: add a [[number]] with trunk = {0:?}")]
     NoNumber(String),
     #[error("the dialled user part is {0}")]
     Callee(#[from] wa_signaling::identity::NotCallable),
 }
 
-/// The trunk that a source address belongs to: of several networks the one with the longest prefix
-/// has it.
-pub(crate) fn trunk_of(config: &Config, source: IpAddr) -> Option<&Trunk> {
-    config.trunk_at(source).map(|(_, trunk)| trunk)
-}
-
 /// The route of a call from the PBX: `caller` is the user part of its `From`, which chooses the
 /// business number when it names one of the trunk's; else the trunk's default number is used, or its first.
 pub(crate) fn outgoing<'a>(
     config: &'a Config,
-    source: IpAddr,
+    trunk: TrunkId,
     dialled: &str,
     caller: Option<&str>,
 ) -> Result<Outgoing<'a>, NoRoute> {
-    let trunk = trunk_of(config, source).ok_or(NoRoute::Source(source))?;
+    let trunk = config.trunks.get(usize::from(trunk.0)).ok_or(NoRoute::Trunk)?;
     // What follows a semicolon are parameters of the user part (RFC 3261 19.1.6).
     let callee = dialled.split(';').next().unwrap_or_default().parse()?;
     let numbers = || config.numbers.iter().filter(|number| number.trunk == trunk.name);
@@ -71,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    const PBX: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
+    const PBX: TrunkId = TrunkId(0);
 
     fn config() -> Config {
         let text = r#"
@@ -129,12 +122,10 @@ mod tests {
     #[test]
     fn what_goes_nowhere_says_why() {
         let config = config();
-        let stranger = "192.0.2.1".parse().expect("an address");
         let no_route = |source, dialled| outgoing(&config, source, dialled, None).err();
-        assert_eq!(no_route(stranger, "4915112345678"), Some(NoRoute::Source(stranger)));
+        assert_eq!(no_route(TrunkId(7), "4915112345678"), Some(NoRoute::Trunk));
         assert!(matches!(no_route(PBX, "reception"), Some(NoRoute::Callee(_))));
-        let spare = "10.1.0.5".parse().expect("an address");
-        assert_eq!(no_route(spare, "4915112345678"), Some(NoRoute::NoNumber("spare".to_owned())));
+        assert_eq!(no_route(TrunkId(1), "4915112345678"), Some(NoRoute::NoNumber("spare".to_owned())));
     }
 
     #[test]

@@ -3,12 +3,16 @@
 #![expect(clippy::disallowed_methods, reason = "days are told by the wall clock")]
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sip_core::message::{Method, NameAddr, Response, Uri};
-use sip_core::registration::{Binding, RegistrationInput, RegistrationOutput, RegistrationStatus, Registration};
-use sip_core::{Command, Flow, OutgoingRequest, OwnRequestId, Rejection, Sip, TrunkId};
+use sip_core::registration::{
+    Binding, Input as RegistrationInput, Output as RegistrationOutput, Registration,
+    Status as RegistrationStatus,
+};
+use sip_core::{Command, Flow, OutgoingRequest, OwnRequestId, Rejection, Sip, Transport, TrunkId};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{info, warn};
@@ -41,7 +45,9 @@ pub(crate) enum Outcome {
 /// All trunks.
 pub(crate) struct Trunks {
     sip: Sip,
-    listeners: Vec<(sip_core::Transport, std::net::SocketAddr)>,
+    listeners: Vec<(Transport, SocketAddr)>,
+    /// What each listener is known as.
+    advertised: Vec<SocketAddr>,
     means: Means,
     all: Mutex<Gate>,
     each: Vec<State>,
@@ -61,6 +67,13 @@ struct State {
 pub(crate) struct Ticket {
     trunks: Arc<Trunks>,
     trunk: TrunkId,
+}
+
+impl Ticket {
+    /// The call, to WhatsApp, was answered for so long.
+    pub(crate) fn spent(&self, answered_for: Duration) {
+        self.trunks.spent(self.trunk, answered_for);
+    }
 }
 
 impl Drop for Ticket {
@@ -98,6 +111,7 @@ impl Trunks {
         });
         let trunks = Arc::new(Self {
             listeners: config.sip.listeners.iter().map(|one| (one.transport, one.bind)).collect(),
+            advertised: config.sip.listeners.iter().map(|one| one.advertised).collect(),
             means: config.sip.means(),
             all: Mutex::new(Gate::new(config.sip.limits)),
             each: each.collect(),
@@ -113,6 +127,26 @@ impl Trunks {
             next_request: 1,
         };
         (trunks, service)
+    }
+
+    /// The id of a trunk, which is its place in the configuration.
+    pub(crate) fn id(&self, trunk: &Trunk) -> TrunkId {
+        let state = self.each.iter().find(|state| state.config.name == trunk.name);
+        state.map_or(TrunkId(u16::MAX), |state| state.id)
+    }
+
+    /// The address that the peer of this flow reaches us at.
+    pub(crate) fn advertised(&self, flow: Flow) -> SocketAddr {
+        let listener = usize::from(flow.listener.0);
+        let bound = self.sip.local_addrs().get(listener).copied();
+        let mut address = self.advertised.get(listener).copied().or(bound).unwrap_or(self.sip.local_addr());
+        if let Some(ip) = self.state(flow.trunk).and_then(|state| state.config.advertised) {
+            address.set_ip(ip);
+        }
+        if let (0, Some(bound)) = (address.port(), bound) {
+            address.set_port(bound.port());
+        }
+        address
     }
 
     fn state(&self, trunk: TrunkId) -> Option<&State> {
@@ -134,9 +168,9 @@ impl Trunks {
         }
     }
 
-    /// The Request-URI for a user at a target, where the target's own contact says none.
-    pub(crate) fn contact(&self, trunk: TrunkId, flow: Flow) -> Option<Uri> {
-        let watch = lock(&self.state(trunk)?.watch);
+    /// The contact that has registered by this path.
+    pub(crate) fn contact(&self, flow: Flow) -> Option<Uri> {
+        let watch = lock(&self.state(flow.trunk)?.watch);
         let binding = watch.bindings().iter().find(|binding| binding.flow == flow)?;
         Some(binding.contact.clone())
     }
@@ -171,7 +205,7 @@ impl Trunks {
     }
 
     /// A call to WhatsApp has ended.
-    pub(crate) fn spent(&self, trunk: TrunkId, answered_for: Duration) {
+    fn spent(&self, trunk: TrunkId, answered_for: Duration) {
         if let Some(state) = self.state(trunk) {
             lock(&state.ledger).end(today(), answered_for);
         }
@@ -187,11 +221,6 @@ impl Trunks {
         if self.outcomes.try_send(outcome).is_err() {
             warn!("the trunks do not keep up: the outcome of a request is dropped");
         }
-    }
-
-    /// Whether every target of a trunk is down.
-    pub(crate) fn is_down(&self, trunk: TrunkId) -> bool {
-        self.state(trunk).is_some_and(|state| lock(&state.watch).is_down())
     }
 
     /// How many calls each trunk has, by its name, and whether it is up.
@@ -305,7 +334,10 @@ impl Service {
                 trunks.sip.name_peer(address, host);
             }
             if located.iter().all(|(_, destinations)| destinations.is_empty()) {
-                warn!(trunk = state.config.name, "no target of this trunk has an address that can be reached");
+                warn!(
+                    trunk = state.config.name,
+                    "no target of this trunk has an address that can be reached"
+                );
             }
             lock(&state.watch).located(Instant::now(), located, &mut draw);
         }
@@ -401,7 +433,7 @@ impl Service {
             flow,
             method: Method::Options,
             request_uri: uri.clone(),
-            from: NameAddr::new(Uri::sip(Some("wa-bridge"), self.trunks.sip.advertised(flow))),
+            from: NameAddr::new(Uri::sip(Some("wa-bridge"), self.trunks.advertised(flow))),
             to: NameAddr::new(uri),
             call_id: hex::encode(random::bytes::<16>()),
             cseq: 1,
@@ -439,7 +471,14 @@ impl Service {
                     return one.machine.handle(Instant::now(), RegistrationInput::NoAnswer);
                 };
                 one.out = Some(id);
-                let request = register_request(id, flow, state, register, &one.call_id, (expires, cseq), &trunks.sip);
+                let request = register_request(
+                    id,
+                    flow,
+                    register,
+                    &one.call_id,
+                    (expires, cseq),
+                    trunks.advertised(flow),
+                );
                 trunks.sip.send(Command::Send(Box::new(request))).await;
             }
         }
@@ -449,11 +488,10 @@ impl Service {
 fn register_request(
     id: OwnRequestId,
     flow: Flow,
-    _state: &State,
     register: &crate::config::Register,
     call_id: &str,
     (expires, cseq): (u32, u32),
-    sip: &Sip,
+    local: SocketAddr,
 ) -> OutgoingRequest {
     let mut registrar = Uri::sip(None, flow.peer);
     if let Host::Name(name) = &register.to.host {
@@ -462,7 +500,7 @@ fn register_request(
     }
     let mut account = registrar.clone();
     account.user = Some(register.user.clone());
-    let mut contact = Uri::sip(Some(&register.user), sip.advertised(flow));
+    let mut contact = Uri::sip(Some(&register.user), local);
     if flow.transport.is_reliable() {
         contact.params.set("transport", Some(flow.transport.name()));
         registrar.params.set("transport", Some(flow.transport.name()));

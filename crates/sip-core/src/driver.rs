@@ -109,6 +109,13 @@ impl Sip {
         }
     }
 
+    /// Hands a command to the endpoint without waiting: one that its queue has no room for is lost, and that is logged.
+    pub fn tell(&self, command: Command) {
+        if let Err(error) = self.commands.try_send(command) {
+            tracing::warn!(%error, "a SIP command is lost");
+        }
+    }
+
     /// Says by what name the peer at this address was found (RFC 5922 7.1): its TLS certificate must be for that name.
     pub fn name_peer(&self, peer: SocketAddr, host: impl Into<String>) {
         self.names.set(peer, host.into());

@@ -2,26 +2,55 @@
 
 use std::time::Instant;
 
+use sip_core::LegId;
+
 use super::cause::Cause;
 
 /// One thing to do. The call's task does them in order and reports back by events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    // The SIP leg, where the PBX called us.
+    // A SIP leg that the PBX began.
     /// 180 Ringing.
-    SipRing,
-    /// 200 OK with our SDP answer.
-    SipAnswer,
+    SipRing(LegId),
+    /// 183 with our SDP answer, and a ringing tone of ours.
+    SipRingWithTone(LegId),
+    /// 200 OK with our SDP answer, or our offer where the INVITE held none.
+    SipAnswer(LegId),
     /// The final status of the cause.
-    SipRefuse(Cause),
-    // The SIP leg, where we call the PBX.
-    /// INVITE with our SDP offer.
-    SipInvite,
+    SipRefuse(LegId, Cause),
+
+    // A SIP leg that we begin.
+    /// INVITE.
+    SipInvite(LegId),
     /// CANCEL with the cause as `Reason`.
-    SipCancel(Cause),
+    SipCancel(LegId, Cause),
+
     // Either.
     /// BYE with the cause as `Reason`.
-    SipBye(Cause),
+    SipBye(LegId, Cause),
+
+    // A transfer (RFC 3515).
+    /// 202 to the REFER that asked for this leg, and its first NOTIFY.
+    ReferAccept {
+        /// The leg to whom is transferred.
+        target: LegId,
+    },
+    /// The final status of the cause, to the REFER that asked for this leg.
+    ReferRefuse {
+        /// The leg that will not be.
+        target: LegId,
+        /// Why.
+        cause: Cause,
+    },
+    /// NOTIFY of how far the transfer is.
+    ReferNotify {
+        /// The leg of whom asked for it.
+        transferor: LegId,
+        /// The status that the target gave.
+        status: u16,
+        /// Whether it is the last.
+        last: bool,
+    },
 
     // The Graph API.
     /// `connect` with our SDP offer.
@@ -38,6 +67,12 @@ pub enum Action {
     MediaConnect,
     /// Let sound through, both ways.
     MediaOpen,
+    /// From now on the PBX's sound is that of this leg.
+    MediaSwitch(LegId),
+    /// Our ringing tone to the WhatsApp user: the PBX plays nothing any more.
+    ToneToWhatsApp,
+    /// No tone of ours to either side.
+    ToneStop,
     /// Close the path and give its ports back.
     MediaClose,
 

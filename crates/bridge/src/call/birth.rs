@@ -1,7 +1,6 @@
 //! How a call begins: what must be right before anybody is called.
 #![expect(clippy::disallowed_methods, reason = "whether a webhook is stale is told by the wall clock")]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,14 +8,17 @@ use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::{SdpError, whatsapp};
 use media_relay::{AudioSession, OpenError};
 use sip_core::message::Request;
-use sip_core::{Command, LegId};
+use sip_core::{Command, Flow, LegId, Reply};
 use tracing::{Instrument, debug, info, info_span, warn};
 use wa_signaling::Wacid;
 use wa_signaling::webhook::event::Connect;
 
+use super::attempts::Attempts;
 use super::cause::Cause;
 use super::headers;
 use super::machine::Call;
+use super::pbx::{Pbx, Plan};
+use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Input, Media, Side};
 use crate::app::Shared;
 use crate::config::{Number, Trunk};
@@ -27,6 +29,8 @@ use crate::routing::{self, NoRoute};
 
 /// A user who called longer ago than this has given up.
 const STALE_AFTER: Duration = Duration::from_secs(45);
+/// The most targets that a call tries; more than this the limit on ringing would not leave time for.
+const MAX_ATTEMPTS: usize = 8;
 
 /// Why a call did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -35,64 +39,80 @@ enum Unborn {
     NoRoute(#[from] NoRoute),
     #[error("the PBX's SDP: {0}")]
     PbxSdp(SdpError),
-    #[error("the INVITE has no SDP: the trunk must offer early (delayed offer is not supported)")]
-    NoSdp,
     #[error("WhatsApp's SDP: {0}")]
     WhatsAppSdp(SdpError),
     #[error("WhatsApp's webhook has no SDP offer")]
     NoOffer,
     #[error("no audio path: {0}")]
     Media(#[from] OpenError),
+    #[error("the trunk has no target that calls can go to")]
+    NoTarget,
+    #[error("{}", .0.row().phrase)]
+    Refused(Cause),
     #[error("the bridge is shutting down")]
     ShuttingDown,
+}
+
+impl From<Cause> for Unborn {
+    fn from(cause: Cause) -> Self {
+        Self::Refused(cause)
+    }
 }
 
 impl Unborn {
     fn cause(&self) -> Cause {
         match self {
             Self::NoRoute(_) => Cause::NoRoute,
-            Self::PbxSdp(_) | Self::NoSdp => Cause::PbxSdp,
+            Self::PbxSdp(_) => Cause::PbxSdp,
             Self::WhatsAppSdp(_) | Self::NoOffer => Cause::WhatsAppSdp,
             Self::Media(_) => Cause::NoMediaResource,
+            Self::NoTarget => Cause::NoTarget,
+            Self::Refused(cause) => *cause,
             Self::ShuttingDown => Cause::ShuttingDown,
         }
     }
 }
 
 /// A call from the PBX: begins, or gets its final response at once.
-pub(crate) async fn from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, source: SocketAddr) {
-    if let Err(unborn) = try_from_pbx(shared, leg, request, source) {
+pub(crate) async fn from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow) {
+    if let Err(unborn) = try_from_pbx(shared, leg, request, flow) {
         let cause = unborn.cause();
         shared.metrics.refused(cause.row().label);
-        info!(%source, cause = cause.row().label, "INVITE refused: {unborn}");
-        let reply = headers::refusal(cause);
+        info!(source = %flow.peer, cause = cause.row().label, "INVITE refused: {unborn}");
+        let reply = refusal(shared, &unborn);
         shared.sip.send(Command::Respond { leg, reply }).await;
     }
 }
 
-fn try_from_pbx(
-    shared: &Arc<Shared>,
-    leg: LegId,
-    request: &Request,
-    source: SocketAddr,
-) -> Result<(), Unborn> {
+fn refusal(shared: &Shared, unborn: &Unborn) -> Reply {
+    if let Unborn::PbxSdp(error) = unborn {
+        return headers::not_acceptable(error, &shared.agent());
+    }
+    headers::refusal(unborn.cause())
+}
+
+fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow) -> Result<(), Unborn> {
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
     }
     let dialled = request.uri.user_unescaped().unwrap_or_default();
     let from = request.headers.from();
     let caller = from.as_ref().and_then(|from| from.uri.user_unescaped());
-    let route = routing::outgoing(&shared.config, source.ip(), &dialled, caller.as_deref())?;
-    if request.body.is_empty() {
-        return Err(Unborn::NoSdp);
-    }
+    // Before anything is made of the number: an emergency number has no route, and must not get 404.
+    shared.trunks.may_dial(flow.trunk, &dialled)?;
+    let route = routing::outgoing(&shared.config, flow.trunk, &dialled, caller.as_deref())?;
+    let ticket = shared.trunks.admit(shared.now(), flow.trunk)?;
+    shared.trunks.spend(flow.trunk, &route.callee.to_string())?;
 
     let (mailbox, events) = Mailbox::new();
     let session = open_session(shared, &mailbox)?;
     let id = CallId::from_bytes(shared.random());
-    let mut negotiation = negotiation(shared, &session, route.trunk);
-    let (answer, path) = negotiation.answer(&request.body).map_err(Unborn::PbxSdp)?;
-    session.connect_pbx(path);
+    let negotiation = negotiation(shared, &session, route.trunk);
+    let state = PbxLeg::invited(flow, negotiation, &request.body).map_err(Unborn::PbxSdp)?;
+    // Without SDP in the INVITE, what the PBX takes is known with its ACK only.
+    if let Some(agreed) = state.agreed() {
+        session.connect_pbx(agreed.clone());
+    }
 
     let span = span(&id, Direction::SipToWa);
     span.record("sip_call_id", request.headers.call_id().unwrap_or_default());
@@ -100,13 +120,16 @@ fn try_from_pbx(
         info!(trunk = route.trunk.name, callee = %shared.masked(&route.callee), "call from the PBX");
         debug!(sdp = %String::from_utf8_lossy(&request.body), "offer of the PBX");
     });
-    let side = Side::FromPbx { callee: route.callee, answer };
-    let media = Media { session, negotiation, remote: None };
-    let call = Call::from_pbx(shared.config.calls, shared.now());
+    let pbx = Pbx::new(route.trunk, shared.targets(route.trunk)).with_leg(leg, state);
+    let mut settings = pbx.settings(shared.config.calls);
+    let left = shared.trunks.left(flow.trunk);
+    settings.longest = settings.longest.into_iter().chain(left).min();
+    let call = Call::from_pbx(settings, shared.now(), leg);
+    let side = Side::FromPbx { callee: route.callee };
+    let media = Media { session, remote: None };
     let number = Arc::new(route.number.clone());
-    shared.directory.add(&id, leg, &mailbox);
-    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), Some(media), call);
-    shared.spawn(task.live().instrument(span));
+    let task = CallTask::new(shared, id, number, side, pbx, (mailbox, events), Some(media), call);
+    shared.spawn(task.counted(ticket).live().instrument(span));
     Ok(())
 }
 
@@ -128,10 +151,10 @@ pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
     };
     let (number, trunk) = (Arc::new(number.clone()), trunk.clone());
     let wacid = connect.wacid.clone();
-    if let Err(unborn) = try_from_whatsapp(shared, connect, &number, trunk) {
+    if let Err(unborn) = try_from_whatsapp(shared, connect, &number, &trunk) {
         let cause = unborn.cause();
         warn!(%wacid, cause = cause.row().label, "call from WhatsApp rejected: {unborn}");
-        refuse(shared, number, wacid, cause);
+        refuse(shared, number, &trunk, wacid, cause);
     }
 }
 
@@ -139,7 +162,7 @@ fn try_from_whatsapp(
     shared: &Arc<Shared>,
     connect: Connect,
     number: &Arc<Number>,
-    trunk: Trunk,
+    trunk: &Trunk,
 ) -> Result<(), Unborn> {
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
@@ -147,6 +170,9 @@ fn try_from_whatsapp(
     let offer = connect.session.as_ref().filter(|session| session.sdp_type == "offer");
     let offer = &offer.ok_or(Unborn::NoOffer)?.sdp;
     let remote = whatsapp::parse(offer).map_err(Unborn::WhatsAppSdp)?;
+    let ticket = shared.trunks.admit(shared.now(), shared.trunks.id(trunk))?;
+    let mut pbx = Pbx::new(trunk, shared.targets(trunk));
+    let attempts = attempts(shared, &mut pbx, trunk, number).ok_or(Unborn::NoTarget)?;
 
     let (mailbox, events) = Mailbox::new();
     let session = open_session(shared, &mailbox)?;
@@ -154,7 +180,6 @@ fn try_from_whatsapp(
         return Ok(());
     }
     let id = CallId::from_bytes(shared.random());
-    let leg = shared.sip.new_leg();
     let span = span(&id, Direction::WaToSip);
     span.record("sip_call_id", id.as_str());
     span.record("wacid", connect.wacid.as_str());
@@ -164,30 +189,43 @@ fn try_from_whatsapp(
         debug!(sdp = offer, "offer of WhatsApp");
     });
     let answer = session.whatsapp_answer(&remote);
-    let negotiation = negotiation(shared, &session, &trunk);
-    let media = Media { session, negotiation, remote: Some(remote) };
-    let side = Side::FromWhatsApp { answer, trunk: Box::new(trunk), connect: Box::new(connect) };
-    let call = Call::from_whatsapp(shared.config.calls, shared.now());
-    shared.directory.add(&id, leg, &mailbox);
+    let media = Media { session, remote: Some(remote) };
+    let side = Side::FromWhatsApp { answer, connect: Box::new(connect) };
+    let call = Call::from_whatsapp(pbx.settings(shared.config.calls), shared.now(), attempts);
     let number = number.clone();
-    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), Some(media), call);
-    shared.spawn(task.live().instrument(span));
+    let task = CallTask::new(shared, id, number, side, pbx, (mailbox, events), Some(media), call);
+    shared.spawn(task.counted(ticket).live().instrument(span));
     Ok(())
 }
 
+/// A leg for each target of the trunk.
+fn attempts(shared: &Shared, pbx: &mut Pbx, trunk: &Trunk, number: &Number) -> Option<Attempts> {
+    let legs: Vec<LegId> = shared
+        .targets(trunk)
+        .into_iter()
+        .take(MAX_ATTEMPTS)
+        .map(|flow| {
+            let leg = shared.sip.new_leg();
+            pbx.plan(leg, Plan { flow, user: number.user(trunk.headers.plus), refer: None });
+            leg
+        })
+        .collect();
+    let (first, others) = legs.split_first()?;
+    Some(Attempts::new(*first, others.iter().copied(), pbx.failover()))
+}
+
 /// Ends a WhatsApp call that can't be put through, as every other call is ended: until it has worked.
-fn refuse(shared: &Arc<Shared>, number: Arc<Number>, wacid: Wacid, cause: Cause) {
+fn refuse(shared: &Arc<Shared>, number: Arc<Number>, trunk: &Trunk, wacid: Wacid, cause: Cause) {
     let (mailbox, events) = Mailbox::new();
     if !shared.directory.claim(&wacid, &mailbox) {
         return;
     }
-    let (id, leg) = (CallId::from_bytes(shared.random()), shared.sip.new_leg());
+    let id = CallId::from_bytes(shared.random());
     let span = span(&id, Direction::WaToSip);
     span.record("wacid", wacid.as_str());
     let call = Call::refused(shared.config.calls, shared.now(), cause);
-    shared.directory.add(&id, leg, &mailbox);
-    let side = Side::Refused { wacid };
-    let task = CallTask::new(shared, id, leg, number, side, (mailbox, events), None, call);
+    let (side, pbx) = (Side::Refused { wacid }, Pbx::new(trunk, Vec::new()));
+    let task = CallTask::new(shared, id, number, side, pbx, (mailbox, events), None, call);
     shared.spawn(task.live().instrument(span));
 }
 
@@ -198,7 +236,9 @@ fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negoti
 
 fn open_session(shared: &Shared, mailbox: &Mailbox) -> Result<AudioSession, OpenError> {
     let mailbox = mailbox.clone();
-    shared.relay.open(Box::new(move |event| mailbox.post(Input::Media(event))))
+    shared.relay.open(Box::new(move |event| {
+        mailbox.post(Input::Media(event));
+    }))
 }
 
 fn span(id: &CallId, direction: Direction) -> tracing::Span {

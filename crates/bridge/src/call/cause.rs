@@ -80,6 +80,16 @@ pub enum Cause {
     PbxUnreachable,
     /// The PBX rang for longer than WhatsApp waits.
     PbxNoAnswer,
+    /// The PBX no longer knows the dialog.
+    PbxGone,
+    /// Another phone of the PBX took the call from this leg by Replaces (RFC 3891).
+    Replaced,
+    /// There is no call, or none in this state, whose leg could be replaced.
+    NothingToReplace,
+    /// The call can't be transferred now: it is not answered, or the trunk does not allow it.
+    TransferRefused,
+    /// A transfer of this call is under way already.
+    TransferPending,
     /// Nothing is configured for the number that was dialled.
     NoRoute,
     /// No port or descriptor was free for the audio.
@@ -153,6 +163,11 @@ impl Cause {
             Self::PbxTimeout         => row("pbx_timeout",        408, "The PBX does not answer", 18, Pbx),
             Self::PbxUnreachable     => row("pbx_unreachable",    503, "The PBX can't be reached", 38, Pbx),
             Self::PbxNoAnswer        => row("pbx_no_answer",      480, "Nobody answered at the PBX", 19, Pbx),
+            Self::PbxGone            => row("pbx_gone",           481, "The PBX no longer knows the call", 41, Pbx),
+            Self::Replaced           => row("replaced",           487, "Call completed elsewhere", 26, Nobody),
+            Self::NothingToReplace   => row("nothing_to_replace", 481, "No call to replace", 81, Pbx),
+            Self::TransferRefused    => row("transfer_refused",   603, "The call can't be transferred", 29, Pbx),
+            Self::TransferPending    => row("transfer_pending",   491, "A transfer is under way", 47, Pbx),
             Self::NoRoute            => row("no_route",           404, "No such destination", 1, Bridge),
             Self::NoMediaResource    => later(row("no_media_resource", 503, "No audio port free", 34, Bridge), 5),
             Self::TooManyCalls       => later(row("too_many_calls", 503, "Too many calls", 34, Bridge), 5),
@@ -172,11 +187,15 @@ impl Cause {
         }
     }
 
-    /// The value of the `Reason` header (RFC 3326) for this cause.
+    /// The value of the `Reason` header (RFC 3326) for this cause: in the words of SIP and of Q.850.
     #[must_use]
     pub fn reason_header(self) -> String {
         let row = self.row();
-        format!("Q.850;cause={};text=\"{}\"", row.q850, row.phrase)
+        // What ended well was 200 to its users; phones show no missed call for it (RFC 3326 3.1).
+        let ended_well = matches!(self, Self::UserHungUp | Self::Replaced | Self::Transferred);
+        let sip = if ended_well { 200 } else { row.status };
+        let text = row.phrase;
+        format!("SIP;cause={sip};text=\"{text}\", Q.850;cause={};text=\"{text}\"", row.q850)
     }
 }
 
@@ -253,6 +272,11 @@ mod tests {
             Cause::DestinationRefused,
             Cause::EmergencyNumber,
             Cause::SpendLimit,
+            Cause::PbxGone,
+            Cause::Replaced,
+            Cause::NothingToReplace,
+            Cause::TransferRefused,
+            Cause::TransferPending,
             Cause::LongestCall,
             Cause::SessionExpired,
             Cause::Transferred,
@@ -278,6 +302,10 @@ mod tests {
 
     #[test]
     fn reason_header_is_rfc_3326() {
-        assert_eq!(Cause::UserRejected.reason_header(), "Q.850;cause=21;text=\"User declined the call\"");
+        assert_eq!(
+            Cause::UserRejected.reason_header(),
+            "SIP;cause=486;text=\"User declined the call\", Q.850;cause=21;text=\"User declined the call\""
+        );
+        assert!(Cause::Replaced.reason_header().starts_with("SIP;cause=200;"));
     }
 }

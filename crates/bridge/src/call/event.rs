@@ -1,26 +1,15 @@
 //! What can happen to a call: the inputs of the call machine.
 
+use sip_core::{LegId, Lost};
 use wa_signaling::ErrorKind;
+
+use crate::trunk::failover::Refusal;
 
 /// One thing that happened. Events may come in any order and more than once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    // The SIP leg.
-    /// The PBX sent CANCEL for its INVITE.
-    SipCancelled,
-    /// The PBX sent BYE.
-    SipBye,
-    /// Our 200 was never acknowledged.
-    SipAckTimeout,
-    /// The PBX answered our INVITE; whether its SDP can be used.
-    SipAnswered {
-        /// False when there is no SDP or no common codec in it.
-        usable: bool,
-    },
-    /// The PBX refused our INVITE.
-    SipRefused(SipRefusal),
-    /// The SIP leg is gone and nothing more will come of it.
-    SipEnded,
+    /// Something happened on a SIP leg.
+    Sip(LegId, SipEvent),
 
     // Replies of the Graph API.
     /// To `connect`.
@@ -64,12 +53,67 @@ pub enum Event {
     Shutdown,
 }
 
+/// What can happen on a SIP leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipEvent {
+    /// The PBX sent CANCEL for its INVITE.
+    Cancelled,
+    /// The PBX sent BYE.
+    Bye,
+    /// Our 200 was never acknowledged.
+    AckTimeout,
+    /// The ACK for our 200 that held the offer; whether the answer in it can be used.
+    Acked {
+        /// False when there is no SDP or no common codec in it.
+        usable: bool,
+    },
+    /// A provisional response to our INVITE, but not 100.
+    Ringing(u16),
+    /// The PBX answered our INVITE; whether its SDP can be used.
+    Answered {
+        /// False when there is no SDP or no common codec in it.
+        usable: bool,
+    },
+    /// The PBX refused our INVITE.
+    Refused(SipRefusal),
+    /// REFER: the PBX wants the call to go on with whom it names.
+    Refer {
+        /// The leg that the new INVITE will be.
+        target: LegId,
+    },
+    /// An INVITE with Replaces that names this leg; its SDP can be used.
+    Replaced {
+        /// The leg of that INVITE.
+        by: LegId,
+    },
+    /// The session is dead, although nobody hung up.
+    Lost(Lost),
+    /// The leg is gone and nothing more will come of it.
+    Ended,
+}
+
+impl From<SipRefusal> for Refusal {
+    fn from(refusal: SipRefusal) -> Self {
+        match refusal {
+            SipRefusal::Status(status) => Self::Status { status, retry_after: None },
+            SipRefusal::Redirected(_) => Self::Status { status: 302, retry_after: None },
+            SipRefusal::Silence => Self::Silence,
+            SipRefusal::Timeout => Self::Timeout,
+            SipRefusal::Unreachable => Self::Transport,
+        }
+    }
+}
+
 /// How the PBX refused our INVITE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SipRefusal {
     /// With this final status.
     Status(u16),
-    /// By silence (Timer B, RFC 3261 17.1.1).
+    /// By a 3xx to a place inside the trunk, for which this leg stands ready.
+    Redirected(LegId),
+    /// No response at all in the time that a target has.
+    Silence,
+    /// No final response (Timer B, RFC 3261 17.1.1).
     Timeout,
     /// Its address could not be reached.
     Unreachable,

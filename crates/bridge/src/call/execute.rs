@@ -27,22 +27,20 @@ impl CallTask {
     pub(super) async fn execute(&mut self, action: Action) {
         debug!(?action);
         match action {
-            Action::SipRing => self.respond(headers::reply(180)).await,
-            Action::SipAnswer => {
-                if let Side::FromPbx { answer, .. } = &self.side {
-                    let wacid = self.remains.wacid.get().map(Wacid::as_str);
-                    self.respond(headers::answer(answer, wacid)).await;
-                }
+            Action::SipRing(leg) => self.respond(leg, Reply::new(180)).await,
+            Action::SipRingWithTone(leg) => self.ring_with_tone(leg).await,
+            Action::SipAnswer(leg) => self.ok(leg).await,
+            Action::SipRefuse(leg, cause) => self.respond(leg, headers::refusal(cause)).await,
+            Action::SipInvite(leg) => self.invite(leg).await,
+            Action::SipCancel(leg, cause) => self.cancel(leg, cause).await,
+            Action::SipBye(leg, cause) => {
+                let talked = self.call.talked(self.shared.now());
+                self.bye(leg, cause, talked).await;
             }
-            Action::SipRefuse(cause) => self.respond(headers::refusal(cause)).await,
-            Action::SipInvite => self.invite().await,
-            Action::SipCancel(cause) => {
-                let (leg, headers) = (self.remains.leg, headers::reason(cause));
-                self.shared.sip.send(Command::Cancel { leg, headers }).await;
-            }
-            Action::SipBye(cause) => {
-                let (leg, headers) = (self.remains.leg, headers::reason(cause));
-                self.shared.sip.send(Command::Bye { leg, headers }).await;
+            Action::ReferAccept { target } => self.accept_refer(target).await,
+            Action::ReferRefuse { target, cause } => self.refuse_refer(target, cause).await,
+            Action::ReferNotify { transferor, status, last } => {
+                self.notify_refer(transferor, status, last).await;
             }
             Action::GraphConnect => self.graph_connect(),
             Action::GraphPreAccept => self.graph_answer(false),
@@ -54,26 +52,19 @@ impl CallTask {
                     media.session.open();
                 }
             }
+            Action::MediaSwitch(leg) => {
+                self.pbx.heard = Some(leg);
+                self.hear(leg);
+            }
+            Action::ToneToWhatsApp => self.tone_to_whatsapp(),
+            Action::ToneStop => {
+                if let Some(media) = &self.media {
+                    media.session.stop_tone();
+                }
+            }
             Action::MediaClose => self.media = None,
             Action::Finished(outcome) => self.finish(&outcome).await,
         }
-    }
-
-    async fn respond(&self, reply: Reply) {
-        self.shared.sip.send(Command::Respond { leg: self.remains.leg, reply }).await;
-    }
-
-    async fn invite(&mut self) {
-        let (Side::FromWhatsApp { trunk, connect, .. }, Some(media)) = (&self.side, &mut self.media) else {
-            return;
-        };
-        let sdp = media.negotiation.offer();
-        let Some(local) = self.shared.config.sip.udp().map(|listener| listener.advertised) else { return };
-        let number = &self.remains.number;
-        let invite = headers::invite(&self.id, trunk, number, connect, &sdp, local);
-        debug!(sdp, trunk = trunk.name, "INVITE to the PBX");
-        let command = Command::Invite { leg: self.remains.leg, invite: Box::new(invite) };
-        self.shared.sip.send(command).await;
     }
 
     fn media_connect(&mut self) {
@@ -89,7 +80,7 @@ impl CallTask {
     }
 
     fn graph_connect(&self) {
-        let (Side::FromPbx { callee, .. }, Some(media)) = (&self.side, &self.media) else {
+        let (Side::FromPbx { callee }, Some(media)) = (&self.side, &self.media) else {
             return;
         };
         let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.id.clone());
@@ -144,6 +135,11 @@ impl CallTask {
         if !outcome.whatsapp_ended {
             error!("WhatsApp never confirmed the end of its call: it may still be open there");
         }
+        if let (Direction::SipToWa, Some(ticket), Some(answered)) =
+            (self.direction, &self.ticket, outcome.answered)
+        {
+            ticket.spent(outcome.ended.saturating_duration_since(answered));
+        }
         self.shared.metrics.ended(self.direction, outcome);
         record::write(self.direction, outcome, self.summary.as_ref());
     }
@@ -186,13 +182,15 @@ fn logged<T>(operation: &str, reply: Result<T, GraphError>) -> Result<T, ErrorKi
     })
 }
 
-/// Ends both legs of a call whose task broke.
+/// Ends all legs of a call whose task broke.
 pub(super) async fn clear_away(shared: &Shared, remains: &Remains) {
-    let (leg, cause) = (remains.leg, Cause::Internal);
-    // Whichever of the three fits the leg's state has an effect; the others have none.
-    shared.sip.send(Command::Respond { leg, reply: headers::refusal(cause) }).await;
-    shared.sip.send(Command::Cancel { leg, headers: headers::reason(cause) }).await;
-    shared.sip.send(Command::Bye { leg, headers: headers::reason(cause) }).await;
+    let cause = Cause::Internal;
+    for leg in remains.legs() {
+        // Whichever of the three fits the leg's state has an effect; the others have none.
+        shared.sip.send(Command::Respond { leg, reply: headers::refusal(cause) }).await;
+        shared.sip.send(Command::Cancel { leg, headers: headers::reason(cause) }).await;
+        shared.sip.send(Command::Bye { leg, headers: headers::reason(cause) }).await;
+    }
     if let Some(wacid) = remains.wacid.get() {
         let _ = end_whatsapp(shared, &remains.number, wacid, End::Terminate).await;
     }

@@ -1,121 +1,94 @@
-//! The SIP headers and bodies that a call writes. Pure.
+//! The SIP header fields and bodies that a call writes, but for the INVITE (`invite`). Pure.
 
-use sip_core::message::{NameAddr, Uri};
-use sip_core::{ALLOW, Body, Flow, OutgoingInvite, Reply};
-use wa_signaling::webhook::event::Connect;
+use std::time::Duration;
+
+use media_relay::sdp::SdpError;
+use sip_core::{Body, Reply};
 
 use super::cause::Cause;
-use crate::config::{Number, Trunk};
-use crate::id::CallId;
 
-/// Max-Forwards of a new INVITE (RFC 3261 8.1.1.6).
-const MAX_FORWARDS: u8 = 70;
+/// What a call takes within its dialog. `sip-core` answers some of it by itself.
+const TAKEN: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY";
+/// The bodies that an INFO may have.
+const INFO_TYPES: &str = "application/dtmf-relay, application/dtmf";
+
+/// A header field.
+pub(crate) type Field = (String, String);
+
+/// A header field with this name and value.
+pub(crate) fn field(name: &str, value: impl Into<String>) -> Field {
+    (name.to_owned(), value.into())
+}
 
 /// The final response for a call that ended before it was answered.
 pub(crate) fn refusal(cause: Cause) -> Reply {
     let row = cause.row();
-    let mut headers = vec![("Reason".to_owned(), cause.reason_header())];
+    let mut headers = vec![field("Reason", cause.reason_header())];
     if let Some(seconds) = row.retry_after {
-        headers.push(("Retry-After".to_owned(), seconds.to_string()));
+        headers.push(field("Retry-After", seconds.to_string()));
     }
     Reply { status: row.status, reason: Some(row.phrase.to_owned()), headers, body: None }
 }
 
-/// The headers of a BYE or CANCEL (RFC 3326).
-pub(crate) fn reason(cause: Cause) -> Vec<(String, String)> {
-    vec![("Reason".to_owned(), cause.reason_header())]
+/// The header fields of a CANCEL (RFC 3326).
+pub(crate) fn reason(cause: Cause) -> Vec<Field> {
+    vec![field("Reason", cause.reason_header())]
 }
 
-/// A response without a body.
-pub(crate) fn reply(status: u16) -> Reply {
-    Reply { status, reason: None, headers: Vec::new(), body: None }
+/// The header fields of a BYE: those of WhatsApp's own SIP mode beside the Reason.
+pub(crate) fn farewell(cause: Cause, wacid: Option<&str>, talked: Option<Duration>) -> Vec<Field> {
+    let mut headers = reason(cause);
+    headers.extend(wacid.map(|wacid| field("x-wa-meta-wacid", wacid)));
+    headers.extend(talked.map(|talked| field("x-wa-meta-call-duration", talked.as_secs().to_string())));
+    headers
 }
 
 /// To a request that a call has no use for.
 pub(crate) fn not_allowed() -> Reply {
-    let headers = vec![("Allow".to_owned(), ALLOW.to_owned())];
-    Reply { status: 405, reason: None, headers, body: None }
+    Reply { headers: vec![field("Allow", TAKEN)], ..Reply::new(405) }
 }
 
-/// The 200 to the PBX's INVITE.
-pub(crate) fn answer(sdp: &str, wacid: Option<&str>) -> Reply {
-    let headers = wacid.map(|wacid| ("X-WA-Meta-WACID".to_owned(), wacid.to_owned()));
-    Reply { status: 200, reason: None, headers: headers.into_iter().collect(), body: Some(body(sdp)) }
+/// To an INFO whose body is none of those that are understood (RFC 6086 4.2.2).
+pub(crate) fn unknown_info() -> Reply {
+    Reply { headers: vec![field("Accept", INFO_TYPES)], ..Reply::new(415) }
 }
 
-/// The INVITE that brings a WhatsApp user to the PBX. `X-WA-Meta-*` are the names that WhatsApp's
-/// own SIP mode uses, so that dialplans work with either.
-pub(crate) fn invite(
-    id: &CallId,
-    trunk: &Trunk,
-    number: &Number,
-    connect: &Connect,
-    sdp: &str,
-    local: std::net::SocketAddr,
-) -> OutgoingInvite {
-    let caller = &connect.caller;
-    let user = match (&caller.phone, caller.user()) {
-        (Some(phone), _) => format!("+{phone}"),
-        (None, Some(bsuid)) => bsuid.to_owned(),
-        (None, None) => "anonymous".to_owned(),
+/// To a request that meets an open offer of its own side (RFC 3311 5.2).
+pub(crate) fn later() -> Reply {
+    Reply { headers: vec![field("Retry-After", "1")], ..Reply::new(500) }
+}
+
+/// A response with SDP to an INVITE, UPDATE or PRACK.
+pub(crate) fn with_sdp(status: u16, sdp: &str, wacid: Option<&str>) -> Reply {
+    let headers = wacid.map(|wacid| field("x-wa-meta-wacid", wacid));
+    Reply { status, reason: None, headers: headers.into_iter().collect(), body: Some(sdp_body(sdp)) }
+}
+
+/// 488 with what of the SDP can't be used (RFC 3261 20.43); `agent` is our host.
+pub(crate) fn not_acceptable(error: &SdpError, agent: &str) -> Reply {
+    let code = match error {
+        SdpError::NoAddress => 301,
+        SdpError::NoUsableMedia | SdpError::SecureOnly => 302,
+        SdpError::NoAudio => 304,
+        SdpError::NoCommonCodec => 305,
+        SdpError::Malformed(_)
+        | SdpError::TooLong
+        | SdpError::NoOpus
+        | SdpError::NoFingerprint
+        | SdpError::BadFingerprint
+        | SdpError::NoIceCredentials
+        | SdpError::NoCandidates => 399,
     };
-    // Names are not looked up yet: nothing can be sent, and the call ends as unreachable.
-    let target = trunk.address().unwrap_or(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
-    let destination = Uri::sip(Some(&number.user(trunk.headers.plus)), target);
-    let mut from = NameAddr::new(Uri::sip(Some(&user), local));
-    from.display = caller.name.as_deref().and_then(display_name);
-    let named = [
-        ("X-WA-Meta-WACID", Some(connect.wacid.as_str())),
-        ("X-WA-Meta-User-Id", caller.bsuid.as_deref()),
-        ("X-WA-Meta-Parent-User-Id", caller.parent_bsuid.as_deref()),
-        ("X-WA-Meta-User-Name", caller.username.as_deref()),
-        ("X-WA-Meta-Phone-Number-Id", Some(connect.number.as_str())),
-        ("X-WA-Meta-CTA-Payload", connect.cta_payload.as_deref()),
-        ("X-WA-Meta-Deeplink-Payload", connect.deeplink_payload.as_deref()),
-    ];
-    let headers = named
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), header_value(value?)?)))
-        .collect();
-    OutgoingInvite {
-        flow: Flow::udp(target),
-        answer_within: None,
-        request_uri: destination.clone(),
-        from,
-        to: NameAddr::new(destination),
-        call_id: id.to_string(),
-        max_forwards: MAX_FORWARDS,
-        headers,
-        body: Some(body(sdp)),
-    }
+    let text: String =
+        error.to_string().chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).collect();
+    let mut reply = refusal(Cause::PbxSdp);
+    reply.headers.push(field("Warning", format!("{code} {agent} \"{text}\"")));
+    reply
 }
 
-fn body(sdp: &str) -> Body {
+/// An SDP as a body.
+pub(crate) fn sdp_body(sdp: &str) -> Body {
     Body { content_type: "application/sdp".to_owned(), bytes: sdp.to_owned().into() }
-}
-
-/// Longest header value made of what a WhatsApp user or business wrote: an INVITE over UDP should
-/// stay in one datagram.
-const LONGEST_VALUE: usize = 256;
-/// Longest display name.
-const LONGEST_NAME: usize = 64;
-
-/// A value that a WhatsApp user or business wrote, as far as it fits in one header line.
-fn header_value(text: &str) -> Option<String> {
-    let line: String = text.chars().filter(|c| !c.is_control()).collect();
-    let line = line.trim();
-    (!line.is_empty() && line.len() <= LONGEST_VALUE).then(|| line.to_owned())
-}
-
-/// A user's own name, without what could break the header it stands in.
-fn display_name(name: &str) -> Option<String> {
-    let clean: String = name
-        .chars()
-        .filter(|c| !c.is_control() && !matches!(c, '"' | '\\' | '<' | '>'))
-        .take(LONGEST_NAME)
-        .collect();
-    let clean = clean.trim();
-    (!clean.is_empty()).then(|| clean.to_owned())
 }
 
 #[cfg(test)]
@@ -127,14 +100,28 @@ mod tests {
         let reply = refusal(Cause::ShuttingDown);
         assert_eq!(reply.status, 503);
         assert!(reply.headers.iter().any(|(name, _)| name == "Retry-After"));
-        assert!(reply.headers.iter().any(|(name, value)| name == "Reason" && value.contains("41")));
+        let reason = reply.headers.iter().find(|(name, _)| name == "Reason").map(|(_, value)| value.as_str());
+        let text = "text=\"Shutting down\"";
+        assert_eq!(reason, Some(format!("SIP;cause=503;{text}, Q.850;cause=41;{text}").as_str()));
     }
 
     #[test]
-    fn names_and_values_stay_in_their_line() {
-        assert_eq!(display_name("Ann \"x\"\r\nVia: evil").as_deref(), Some("Ann xVia: evil"));
-        assert_eq!(display_name(" \r\n"), None);
-        assert_eq!(header_value("a\r\nb").as_deref(), Some("ab"));
-        assert_eq!(header_value(&"x".repeat(300)), None);
+    fn a_bye_tells_how_long_the_call_was() {
+        let headers = farewell(Cause::UserHungUp, Some("wacid.1"), Some(Duration::from_millis(65_900)));
+        assert_eq!(headers[0].0, "Reason");
+        assert_eq!(headers[1], field("x-wa-meta-wacid", "wacid.1"));
+        assert_eq!(headers[2], field("x-wa-meta-call-duration", "65"));
+    }
+
+    #[test]
+    fn a_warning_says_what_of_the_sdp_is_unusable() {
+        let reply = not_acceptable(&SdpError::NoCommonCodec, "192.0.2.1");
+        assert_eq!(reply.status, 488);
+        assert_eq!(reply.headers.last(), Some(&field("Warning", "305 192.0.2.1 \"no codec in common\"")));
+        let hostile = SdpError::Malformed("x\"\r\nVia: y".to_owned());
+        let reply = not_acceptable(&hostile, "192.0.2.1");
+        let warning = &reply.headers.last().expect("a Warning").1;
+        assert!(!warning.contains(['\r', '\n']), "{warning}");
+        assert_eq!(warning.matches('"').count(), 2);
     }
 }

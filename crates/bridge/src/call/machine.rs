@@ -2,10 +2,12 @@
 //!
 //! It takes (now, event) and gives actions. It reads no clock, opens no socket and awaits nothing;
 //! `task` does all that. The two directions are `sip_to_wa` and
-//! `wa_to_sip`; every end, whatever its cause, goes through
+//! `wa_to_sip`; what comes of the SIP legs goes through `sip_side` first, which knows of transfers and
+//! of legs that take each other's place; every end, whatever its cause, goes through
 //! `release`. What holds through any order of events (and is tested so):
 //!
-//! - the PBX gets at most one final response, and one if it waits for one;
+//! - each INVITE of the PBX gets at most one final response, and one if it waits for one;
+//! - no SIP leg is left: each that was begun or answered is ended, by the PBX or by us, once;
 //! - a WhatsApp call whose id is known gets exactly one end;
 //! - an audio path that was set up is closed once;
 //! - the call always comes to [`Action::Finished`], and nothing follows it.
@@ -13,93 +15,17 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use sip_core::LegId;
+
 use super::action::{Action, End, Outcome};
+use super::attempts::Attempts;
 use super::cause::Cause;
-use super::event::{Event, SipRefusal};
+use super::event::Event;
+use super::legs::{Legs, SipLeg, WaLeg};
 use super::release::Release;
-use super::{sip_to_wa, wa_to_sip};
-
-/// What counts as the WhatsApp user's pickup.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AnswerOn {
-    /// The `ACCEPTED` status.
-    #[default]
-    Accepted,
-    /// `ACCEPTED` or the first sound from WhatsApp, whichever comes first.
-    AcceptedOrMedia,
-    /// WhatsApp's SDP answer, once DTLS is up.
-    Connect,
-}
-
-/// When the PBX is called for a WhatsApp user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InviteAfter {
-    /// When DTLS is up, so that an IVR that answers at once loses no word.
-    #[default]
-    DtlsUp,
-    /// At once.
-    Webhook,
-}
-
-/// Limits and choices of a call.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// How long a WhatsApp user may ring.
-    pub ring_limit_out: Duration,
-    /// How long the PBX may ring.
-    pub ring_limit_in: Duration,
-    /// What counts as pickup.
-    pub answer_on: AnswerOn,
-    /// When the PBX is called.
-    pub invite_after: InviteAfter,
-    /// What the PBX hears when the user declines: 486, or 603 when true.
-    pub rejected_is_603: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ring_limit_out: Duration::from_secs(60),
-            ring_limit_in: Duration::from_secs(55),
-            answer_on: AnswerOn::default(),
-            invite_after: InviteAfter::default(),
-            rejected_is_603: false,
-        }
-    }
-}
-
-/// The SIP leg, as far as ending it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SipLeg {
-    /// No INVITE was sent to the PBX yet.
-    Idle,
-    /// The PBX's INVITE waits for our final response.
-    Asked,
-    /// Our INVITE waits for the PBX's final response.
-    Asking,
-    /// A dialog: answered with 200.
-    Up,
-    /// Ended, or its end is in the hands of `sip-core`.
-    Over,
-}
-
-/// The WhatsApp leg, as far as ending it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaLeg {
-    /// `connect` has left; its reply or a webhook will tell the WhatsApp call id.
-    Requested,
-    /// A call with an id: it must be ended, once, in the way named.
-    Live(End),
-    /// Ended.
-    Over,
-}
-
-/// Both legs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Legs {
-    pub(super) sip: SipLeg,
-    pub(super) wa: WaLeg,
-}
+pub use super::settings::{AnswerOn, InviteAfter, Ringback, Settings};
+use super::sip_side::{self, Sorted};
+use super::{sip_to_wa, transfer, wa_to_sip};
 
 /// What the states work on.
 #[derive(Debug)]
@@ -145,27 +71,26 @@ pub struct Call {
 impl Call {
     /// A call that the PBX began. Its audio path stands and our offer is written.
     #[must_use]
-    pub fn from_pbx(settings: Settings, now: Instant) -> Self {
-        let legs = Legs { sip: SipLeg::Asked, wa: WaLeg::Requested };
+    pub fn from_pbx(settings: Settings, now: Instant, leg: LegId) -> Self {
+        let legs = Legs { sip: SipLeg::Asked(leg), wa: WaLeg::Requested, transfer: None };
         let mut context = Context::new(settings, legs);
         let state = State::SipToWa(sip_to_wa::State::begin(now, &mut context));
         Self { began: now, context, state }
     }
 
-    /// A call that a WhatsApp user began. Its audio path stands and our answer is written.
+    /// A call that a WhatsApp user began, for the targets of a trunk. Its audio path stands and our
+    /// answer is written.
     #[must_use]
-    pub fn from_whatsapp(settings: Settings, now: Instant) -> Self {
-        let legs = Legs { sip: SipLeg::Idle, wa: WaLeg::Live(End::Reject) };
-        let mut context = Context::new(settings, legs);
-        let state = State::WaToSip(wa_to_sip::State::begin(now, &mut context));
+    pub fn from_whatsapp(settings: Settings, now: Instant, attempts: Attempts) -> Self {
+        let mut context = Context::new(settings, Legs::from_whatsapp());
+        let state = State::WaToSip(wa_to_sip::State::begin(now, attempts, &mut context));
         Self { began: now, context, state }
     }
 
     /// A call that a WhatsApp user began and that can't be put through: it only ends.
     #[must_use]
     pub fn refused(settings: Settings, now: Instant, cause: Cause) -> Self {
-        let legs = Legs { sip: SipLeg::Idle, wa: WaLeg::Live(End::Reject) };
-        let mut context = Context::new(settings, legs);
+        let mut context = Context::new(settings, Legs::from_whatsapp());
         let state = State::Releasing(Release::begin(now, cause, &mut context));
         Self { began: now, context, state }
     }
@@ -182,10 +107,7 @@ impl Call {
                 let release = release.handle(now, &event, &mut self.context);
                 self.releasing(release)
             }
-            live @ (State::SipToWa(_) | State::WaToSip(_)) => match ended_by(&event, &mut self.context) {
-                Some(cause) => self.release(now, cause),
-                None => self.advance(live, now, event),
-            },
+            live @ (State::SipToWa(_) | State::WaToSip(_)) => self.sort(live, now, event),
         };
     }
 
@@ -194,18 +116,14 @@ impl Call {
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match state {
             State::Over => State::Over,
-            State::SipToWa(state) => match state.handle_timeout(now, &mut self.context) {
-                Next::To(state) => State::SipToWa(state),
-                Next::Release(cause) => self.release(now, cause),
-            },
-            State::WaToSip(state) => match state.handle_timeout(now, &mut self.context) {
-                Next::To(state) => State::WaToSip(state),
-                Next::Release(cause) => self.release(now, cause),
-            },
             State::Releasing(release) => {
                 let release = release.handle_timeout(now, &mut self.context);
                 self.releasing(release)
             }
+            live @ (State::SipToWa(_) | State::WaToSip(_)) => match self.context.timed_out(now) {
+                Some(cause) => self.release(now, cause),
+                None => self.elapse(live, now),
+            },
         };
     }
 
@@ -217,12 +135,20 @@ impl Call {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.state {
+        let of_state = match &self.state {
             State::SipToWa(state) => state.deadline(),
             State::WaToSip(state) => state.deadline(),
-            State::Releasing(release) => Some(release.deadline()),
-            State::Over => None,
-        }
+            State::Releasing(release) => return Some(release.deadline()),
+            State::Over => return None,
+        };
+        let of_transfer = self.context.legs.transfer.map(|transfer| transfer.deadline());
+        [of_state, of_transfer, self.context.longest()].into_iter().flatten().min()
+    }
+
+    /// How long its users have talked, from the answer on.
+    #[must_use]
+    pub fn talked(&self, now: Instant) -> Option<Duration> {
+        self.context.answered.map(|at| now.saturating_duration_since(at))
     }
 
     /// True from the last action on.
@@ -241,17 +167,56 @@ impl Call {
         }
     }
 
+    /// Where an event goes: what the SIP legs settle among themselves, and what ends the call in any
+    /// state, does not come to the direction.
+    fn sort(&mut self, live: State, now: Instant, event: Event) -> State {
+        let event = if let Event::Sip(leg, event) = event {
+            match sip_side::sort(now, leg, event, &mut self.context) {
+                Sorted::On(leg, event) => Event::Sip(leg, event),
+                Sorted::Taken => return live,
+                Sorted::End(cause) => return self.release(now, cause),
+            }
+        } else {
+            event
+        };
+        match ended_by(&event, &mut self.context) {
+            Some(cause) => self.release(now, cause),
+            None => self.advance(live, now, event),
+        }
+    }
+
     fn advance(&mut self, state: State, now: Instant, event: Event) -> State {
         match state {
-            State::SipToWa(state) => match state.handle(now, event, &mut self.context) {
-                Next::To(state) => State::SipToWa(state),
-                Next::Release(cause) => self.release(now, cause),
-            },
-            State::WaToSip(state) => match state.handle(now, event, &mut self.context) {
-                Next::To(state) => State::WaToSip(state),
-                Next::Release(cause) => self.release(now, cause),
-            },
+            State::SipToWa(state) => {
+                let next = state.handle(now, event, &mut self.context);
+                self.led(now, next, State::SipToWa)
+            }
+            State::WaToSip(state) => {
+                let next = state.handle(now, event, &mut self.context);
+                self.led(now, next, State::WaToSip)
+            }
             ended @ (State::Releasing(_) | State::Over) => ended,
+        }
+    }
+
+    fn elapse(&mut self, state: State, now: Instant) -> State {
+        match state {
+            State::SipToWa(state) => {
+                let next = state.handle_timeout(now, &mut self.context);
+                self.led(now, next, State::SipToWa)
+            }
+            State::WaToSip(state) => {
+                let next = state.handle_timeout(now, &mut self.context);
+                self.led(now, next, State::WaToSip)
+            }
+            ended @ (State::Releasing(_) | State::Over) => ended,
+        }
+    }
+
+    fn led<S>(&mut self, now: Instant, next: Next<S>, state: fn(S) -> State) -> State {
+        match next {
+            Next::To(next) => state(next),
+            Next::Release(cause) => self.release(now, cause),
         }
     }
 
@@ -293,26 +258,29 @@ impl Context {
     fn new(settings: Settings, legs: Legs) -> Self {
         Self { settings, legs, rang: None, answered: None, actions: VecDeque::new() }
     }
+
+    /// When the call has lasted as long as it may.
+    fn longest(&self) -> Option<Instant> {
+        Some(self.answered? + self.settings.longest?)
+    }
+
+    /// What is due beside the direction's own deadline; the cause when that ends the call.
+    fn timed_out(&mut self, now: Instant) -> Option<Cause> {
+        if self.longest().is_some_and(|at| now >= at) {
+            return Some(Cause::LongestCall);
+        }
+        let is_due = self.legs.transfer.is_some_and(|transfer| now >= transfer.deadline());
+        match is_due.then(|| transfer::timed_out(self)) {
+            Some(Sorted::End(cause)) => Some(cause),
+            Some(Sorted::On(..) | Sorted::Taken) | None => None,
+        }
+    }
 }
 
 /// The events that end a call in any state of either direction.
 fn ended_by(event: &Event, context: &mut Context) -> Option<Cause> {
     let legs = &mut context.legs;
     match event {
-        Event::SipCancelled if legs.sip == SipLeg::Asked => Some(Cause::PbxCancelled),
-        Event::SipBye | Event::SipEnded => {
-            legs.sip = SipLeg::Over;
-            Some(Cause::PbxHungUp)
-        }
-        Event::SipAckTimeout => Some(Cause::AckMissing),
-        Event::SipRefused(refusal) => {
-            legs.sip = SipLeg::Over;
-            Some(match refusal {
-                SipRefusal::Status(status) => Cause::PbxRefused(*status),
-                SipRefusal::Timeout => Cause::PbxTimeout,
-                SipRefusal::Unreachable => Cause::PbxUnreachable,
-            })
-        }
         Event::WaRejected => {
             legs.wa = WaLeg::Over;
             Some(if context.settings.rejected_is_603 { Cause::UserDeclined } else { Cause::UserRejected })
@@ -322,14 +290,13 @@ fn ended_by(event: &Event, context: &mut Context) -> Option<Cause> {
             Some(match (error, context.answered, legs.sip) {
                 (Some(code), _, _) => Cause::WhatsAppFailed(*code),
                 (None, Some(_), _) => Cause::UserHungUp,
-                (None, None, SipLeg::Asked) => Cause::NoAnswer,
+                (None, None, SipLeg::Asked(_)) => Cause::NoAnswer,
                 (None, None, _) => Cause::UserCancelled,
             })
         }
         Event::MediaFailed => Some(Cause::MediaFailed),
         Event::Shutdown => Some(Cause::ShuttingDown),
-        Event::SipCancelled
-        | Event::SipAnswered { .. }
+        Event::Sip(..)
         | Event::ConnectReply(_)
         | Event::PreAcceptReply(_)
         | Event::AcceptReply(_)

@@ -11,8 +11,10 @@ use wa_signaling::ErrorKind;
 use super::action::{Action, End};
 use super::cause::Cause;
 use super::event::Event;
-use super::machine::{Context, SipLeg, WaLeg};
+use super::legs::{SipLeg, WaLeg};
+use super::machine::Context;
 use super::sip_to_wa::may_have_started;
+use super::{sip_side, transfer};
 
 /// How long the id of a call whose `connect` had no clear reply is waited for. WhatsApp gives up
 /// ringing before that, and its webhooks would have come.
@@ -75,15 +77,10 @@ impl Release {
                 }
             }
             Event::EndReply(reply) => self.end_reply(now, *reply),
+            Event::Sip(_, event) => sip_side::too_late(*event, context),
             Event::ConnectReply(Ok(()))
             | Event::PreAcceptReply(_)
             | Event::AcceptReply(_)
-            | Event::SipCancelled
-            | Event::SipBye
-            | Event::SipAckTimeout
-            | Event::SipAnswered { .. }
-            | Event::SipRefused(_)
-            | Event::SipEnded
             | Event::WaConnect { .. }
             | Event::WaRinging
             | Event::WaAccepted
@@ -153,12 +150,13 @@ impl Release {
     }
 }
 
-/// Nothing of the SIP leg is looked at after this: `sip-core` sees its transactions through.
+/// Nothing of the SIP legs is looked at after this: `sip-core` sees its transactions through.
 fn end_sip(cause: Cause, context: &mut Context) {
+    transfer::end(cause, context);
     match context.legs.sip {
-        SipLeg::Asked => context.act(Action::SipRefuse(cause)),
-        SipLeg::Asking => context.act(Action::SipCancel(cause)),
-        SipLeg::Up => context.act(Action::SipBye(cause)),
+        SipLeg::Asked(leg) => context.act(Action::SipRefuse(leg, cause)),
+        SipLeg::Asking(leg) => context.act(Action::SipCancel(leg, cause)),
+        SipLeg::Up(leg) => context.act(Action::SipBye(leg, cause)),
         SipLeg::Idle | SipLeg::Over => {}
     }
 }

@@ -14,7 +14,8 @@ use wa_signaling::ErrorKind;
 use super::action::Action;
 use super::cause::Cause;
 use super::event::Event;
-use super::machine::{AnswerOn, Context, Next, SipLeg, WaLeg};
+use super::legs::{SipLeg, WaLeg};
+use super::machine::{AnswerOn, Context, Next, Ringback};
 
 /// How long DTLS may take after the user has picked up: a 200 without sound is worse than a 5xx.
 const MEDIA_LIMIT: Duration = Duration::from_secs(5);
@@ -64,12 +65,7 @@ impl State {
             | Event::AcceptReply(_)
             | Event::EndReply(_)
             | Event::Identified
-            | Event::SipAnswered { .. }
-            | Event::SipCancelled
-            | Event::SipBye
-            | Event::SipAckTimeout
-            | Event::SipRefused(_)
-            | Event::SipEnded
+            | Event::Sip(..)
             | Event::WaRejected
             | Event::WaTerminated { .. }
             | Event::MediaFailed
@@ -120,9 +116,15 @@ impl State {
     }
 
     fn ringing(self, now: Instant, context: &mut Context) -> Next<Self> {
-        if matches!(self, Self::Calling { .. }) && context.rang.is_none() {
+        if let SipLeg::Asked(leg) = context.legs.sip
+            && matches!(self, Self::Calling { .. })
+            && context.rang.is_none()
+        {
             context.rang = Some(now);
-            context.act(Action::SipRing);
+            context.act(match context.settings.ringback {
+                Ringback::Ringing => Action::SipRing(leg),
+                Ringback::Tone => Action::SipRingWithTone(leg),
+            });
         }
         Next::To(self)
     }
@@ -147,8 +149,13 @@ impl State {
 
     fn answer(now: Instant, context: &mut Context) -> Self {
         context.answered = Some(now);
-        context.legs.sip = SipLeg::Up;
-        context.act(Action::SipAnswer);
+        if context.rang.is_some() && context.settings.ringback == Ringback::Tone {
+            context.act(Action::ToneStop);
+        }
+        if let SipLeg::Asked(leg) = context.legs.sip {
+            context.legs.sip = SipLeg::Up(leg);
+            context.act(Action::SipAnswer(leg));
+        }
         context.act(Action::MediaOpen);
         Self::Talking
     }

@@ -5,31 +5,43 @@
     reason = "the call runs in a task of its own, so that its panic ends no other"
 )]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::whatsapp;
 use media_relay::{AudioSession, MediaEvent, Party, Summary};
-use sip_core::message::{Method, Request};
-use sip_core::{Command, LegId, Rejection, Reply, RequestId};
+use sip_core::message::Request;
+use sip_core::{Flow, LegId};
 use tokio::sync::mpsc;
 use tracing::{Instrument, debug, error, info, warn};
 use wa_signaling::webhook::event::{CallStatus, Connect};
 use wa_signaling::{Callee, ErrorKind, Wacid, WebhookEvent};
 
-use super::event::{Event, SipRefusal};
+use super::cause::Cause;
+use super::event::Event;
+use super::info::Digit;
 use super::machine::{Call, Phase};
+use super::pbx::Pbx;
 use super::{execute, headers};
 use crate::app::Shared;
-use crate::config::{Number, Trunk};
+use crate::config::Number;
 use crate::directory::Mailbox;
 use crate::id::CallId;
 use crate::record::Direction;
+use crate::trunks::Ticket;
 
 /// What a call's task gets from outside.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Sip(sip_core::Event),
+    Sip(LegId, sip_core::Event),
+    /// An INVITE with Replaces (RFC 3891).
+    Replaces {
+        /// The leg of this call that it names.
+        replaced: LegId,
+        /// Its own.
+        by: LegId,
+        invite: Box<Request>,
+        flow: Flow,
+    },
     Webhook(WebhookEvent),
     Graph(GraphReply),
     Media(MediaEvent),
@@ -49,27 +61,20 @@ pub(crate) enum GraphReply {
 #[derive(Debug)]
 pub(crate) enum Side {
     /// The PBX called.
-    FromPbx {
-        callee: Callee,
-        /// Our SDP answer to the PBX.
-        answer: String,
-    },
+    FromPbx { callee: Callee },
     /// The WhatsApp user called.
     FromWhatsApp {
         /// Our answer, the same bytes in `pre_accept` and `accept`.
         answer: String,
-        trunk: Box<Trunk>,
         connect: Box<Connect>,
     },
     /// The WhatsApp user called, and the call can't be put through.
     Refused { wacid: Wacid },
 }
 
-/// The audio path and what was agreed on it with either side.
+/// The audio path.
 pub(crate) struct Media {
     pub(super) session: AudioSession,
-    /// Offers and answers with the PBX.
-    pub(super) negotiation: Negotiation,
     /// WhatsApp's description, until ICE starts on it.
     pub(super) remote: Option<whatsapp::Remote>,
 }
@@ -77,9 +82,28 @@ pub(crate) struct Media {
 /// What must be ended even if the task itself breaks.
 #[derive(Debug)]
 pub(super) struct Remains {
-    pub(super) leg: LegId,
+    /// The SIP legs that were begun and have not ended; as many as there are in [`Pbx`].
+    legs: Mutex<Vec<LegId>>,
     pub(super) number: Arc<Number>,
     pub(super) wacid: OnceLock<Wacid>,
+}
+
+impl Remains {
+    pub(super) fn began(&self, leg: LegId) {
+        self.lock().push(leg);
+    }
+
+    pub(super) fn ended(&self, leg: LegId) {
+        self.lock().retain(|other| *other != leg);
+    }
+
+    pub(super) fn legs(&self) -> Vec<LegId> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<LegId>> {
+        self.legs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One call being executed.
@@ -89,12 +113,15 @@ pub(crate) struct CallTask {
     pub(super) direction: Direction,
     pub(super) remains: Arc<Remains>,
     pub(super) side: Side,
+    pub(super) pbx: Pbx,
     pub(super) mailbox: Mailbox,
     pub(super) events: mpsc::Receiver<Input>,
     /// Until it is closed.
     pub(super) media: Option<Media>,
     pub(super) summary: Option<Summary>,
-    call: Call,
+    pub(super) call: Call,
+    /// Counts the call on its trunk.
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl CallTask {
@@ -102,9 +129,9 @@ impl CallTask {
     pub(crate) fn new(
         shared: &Arc<Shared>,
         id: CallId,
-        leg: LegId,
         number: Arc<Number>,
         side: Side,
+        pbx: Pbx,
         (mailbox, events): (Mailbox, mpsc::Receiver<Input>),
         media: Option<Media>,
         call: Call,
@@ -114,18 +141,31 @@ impl CallTask {
             Side::FromWhatsApp { connect, .. } => (Direction::WaToSip, OnceLock::from(connect.wacid.clone())),
             Side::Refused { wacid } => (Direction::WaToSip, OnceLock::from(wacid.clone())),
         };
+        shared.directory.add(&id, &mailbox);
+        let legs: Vec<LegId> = pbx.legs.keys().copied().collect();
+        for leg in &legs {
+            shared.directory.add_leg(*leg, &mailbox);
+        }
         Self {
             shared: Arc::clone(shared),
             id,
             direction,
-            remains: Arc::new(Remains { leg, number, wacid }),
+            remains: Arc::new(Remains { legs: Mutex::new(legs), number, wacid }),
             side,
+            pbx,
             mailbox,
             events,
             media,
             summary: None,
             call,
+            ticket: None,
         }
+    }
+
+    /// The call counts on its trunk.
+    pub(crate) fn counted(mut self, ticket: Ticket) -> Self {
+        self.ticket = Some(ticket);
+        self
     }
 
     /// The call from its begin to its end. A panic inside ends this call, on both legs, and no
@@ -138,7 +178,7 @@ impl CallTask {
             error!(%broken, "the call's task broke: both legs are ended");
             execute::clear_away(&shared, &remains).await;
         }
-        shared.directory.remove(&id, remains.leg, remains.wacid.get());
+        shared.directory.remove(&id, &remains.legs(), remains.wacid.get());
     }
 
     async fn run(mut self) {
@@ -148,7 +188,7 @@ impl CallTask {
                 self.execute(action).await;
             }
             if self.call.is_over() {
-                return;
+                return self.turn_away().await;
             }
             phase.is(self.call.phase());
             let deadline = self.call.deadline().map(tokio::time::Instant::from_std);
@@ -162,101 +202,34 @@ impl CallTask {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    /// Nobody reads on: who still waits for an answer gets it.
+    async fn turn_away(&mut self) {
+        self.events.close();
+        while let Ok(input) = self.events.try_recv() {
+            if let Input::Replaces { by, .. } = input {
+                self.shared.directory.remove_leg(by);
+                self.respond(by, headers::refusal(Cause::NothingToReplace)).await;
+            }
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
         self.call.handle(self.shared.now(), event);
     }
 
     async fn take(&mut self, input: Input) {
         match input {
-            Input::Sip(event) => self.take_sip(event).await,
+            Input::Sip(leg, event) => self.take_sip(leg, event).await,
+            Input::Replaces { replaced, by, invite, flow } => {
+                self.take_replaces(replaced, by, &invite, flow).await;
+            }
             Input::Webhook(event) => self.take_webhook(event),
             Input::Graph(reply) => self.take_graph(reply),
+            Input::Media(MediaEvent::DigitEnded { from: Party::WhatsApp, digit: key, duration }) => {
+                self.send_info(Digit { key, duration }).await;
+            }
             Input::Media(event) => self.take_media(event),
             Input::Shutdown => self.tell(Event::Shutdown),
-        }
-    }
-
-    async fn take_sip(&mut self, event: sip_core::Event) {
-        use sip_core::Event as Sip;
-        match event {
-            Sip::Cancelled { .. } => self.tell(Event::SipCancelled),
-            Sip::Bye { .. } => self.tell(Event::SipBye),
-            Sip::AckTimeout => self.tell(Event::SipAckTimeout),
-            Sip::Ended => self.tell(Event::SipEnded),
-            Sip::Answered(response) => {
-                let usable = self.pbx_answer(&response.body);
-                self.tell(Event::SipAnswered { usable });
-            }
-            Sip::Rejected(rejection) => {
-                self.tell(Event::SipRefused(match rejection {
-                    Rejection::Response(response) => SipRefusal::Status(response.status),
-                    Rejection::Timeout | Rejection::Silence => SipRefusal::Timeout,
-                    Rejection::Transport => SipRefusal::Unreachable,
-                }));
-            }
-            Sip::Request { id, request } => self.answer_pbx(id, &request).await,
-            Sip::Provisional(response) => debug!(status = response.status, "PBX"),
-            Sip::Lost(_) => self.tell(Event::SipAckTimeout),
-            Sip::Acked { .. } | Sip::Response { .. } | Sip::Invite { .. } => {}
-        }
-    }
-
-    /// The PBX's answer to our offer.
-    fn pbx_answer(&mut self, sdp: &[u8]) -> bool {
-        let Some(media) = &mut self.media else {
-            return false;
-        };
-        match media.negotiation.read_answer(sdp) {
-            Ok(path) => {
-                media.session.connect_pbx(path);
-                true
-            }
-            Err(error) => {
-                warn!(%error, "the PBX's SDP answer is unusable");
-                false
-            }
-        }
-    }
-
-    /// A request of the PBX within the call. What it changes (hold, its address, a codec) is absorbed
-    /// here: WhatsApp knows no second negotiation.
-    async fn answer_pbx(&mut self, request: RequestId, asked: &Request) {
-        let reply = match asked.method {
-            Method::Invite | Method::Update => self.renegotiate(&asked.body),
-            Method::Ack
-            | Method::Bye
-            | Method::Cancel
-            | Method::Options
-            | Method::Register
-            | Method::Info
-            | Method::Prack
-            | Method::Refer
-            | Method::Notify
-            | Method::Subscribe
-            | Method::Message
-            | Method::Publish
-            | Method::Other(_) => headers::not_allowed(),
-        };
-        debug!(method = %asked.method, status = reply.status, "request in the dialog");
-        let answer = Command::Answer { leg: self.remains.leg, request, reply };
-        self.shared.sip.send(answer).await;
-    }
-
-    /// A refused change leaves the call as it was (RFC 3261 14.2, RFC 3311 5.2).
-    fn renegotiate(&mut self, offer: &[u8]) -> Reply {
-        let Some(media) = &mut self.media else {
-            return headers::reply(488);
-        };
-        match media.negotiation.answer(offer) {
-            Ok((answer, path)) => {
-                info!(direction = ?path.direction, codec = %path.codec, "the PBX changes the session");
-                media.session.connect_pbx(path);
-                headers::answer(&answer, None)
-            }
-            Err(error) => {
-                info!(%error, "the PBX's change of the session is refused");
-                headers::reply(488)
-            }
         }
     }
 

@@ -13,12 +13,16 @@
 
 use std::time::{Duration, Instant};
 
+use sip_core::LegId;
 use wa_signaling::ErrorKind;
 
 use super::action::{Action, End};
+use super::attempts::Attempts;
 use super::cause::Cause;
-use super::event::Event;
-use super::machine::{Context, InviteAfter, Next, SipLeg, WaLeg};
+use super::event::{Event, SipEvent, SipRefusal};
+use super::legs::{SipLeg, WaLeg};
+use super::machine::{Context, InviteAfter, Next};
+use super::sip_side;
 
 /// The PBX is called at the latest this long after the webhook, DTLS or not.
 const INVITE_LIMIT: Duration = Duration::from_secs(2);
@@ -36,9 +40,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) enum State {
     /// `pre_accept` has left; ICE and DTLS are on their way.
-    Preparing { invite_at: Instant, ring_limit: Instant },
-    /// The PBX rings.
-    Inviting { ring_limit: Instant, connected: bool },
+    Preparing { invite_at: Instant, ring_limit: Instant, attempts: Attempts },
+    /// The PBX rings: one of its targets, and the next where that can take no call.
+    Inviting { ring_limit: Instant, connected: bool, attempts: Attempts },
     /// The PBX has answered; DTLS is not up yet.
     AwaitingMedia { accept_at: Instant },
     /// `accept` has left, or waits to leave again.
@@ -50,13 +54,13 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) fn begin(now: Instant, context: &mut Context) -> Self {
+    pub(super) fn begin(now: Instant, attempts: Attempts, context: &mut Context) -> Self {
         context.act(Action::GraphPreAccept);
         context.act(Action::MediaConnect);
         let ring_limit = now + context.settings.ring_limit_in;
         match context.settings.invite_after {
-            InviteAfter::DtlsUp => Self::Preparing { invite_at: now + INVITE_LIMIT, ring_limit },
-            InviteAfter::Webhook => Self::invite(ring_limit, false, context),
+            InviteAfter::DtlsUp => Self::Preparing { invite_at: now + INVITE_LIMIT, ring_limit, attempts },
+            InviteAfter::Webhook => Self::invite(ring_limit, false, attempts, context),
         }
     }
 
@@ -64,18 +68,13 @@ impl State {
         match event {
             Event::PreAcceptReply(Err(kind)) => self.pre_accept_failed(kind),
             Event::AcceptReply(reply) => self.accept_reply(now, reply, context),
-            Event::SipAnswered { usable } => self.pbx_answered(now, usable, context),
+            Event::Sip(leg, event) => self.of_pbx(now, leg, event, context),
             Event::MediaConnected => Next::To(self.media_connected(now, context)),
             // The rest says nothing new here; what ends a call was taken before.
             Event::PreAcceptReply(Ok(()))
             | Event::ConnectReply(_)
             | Event::EndReply(_)
             | Event::Identified
-            | Event::SipCancelled
-            | Event::SipBye
-            | Event::SipAckTimeout
-            | Event::SipRefused(_)
-            | Event::SipEnded
             | Event::WaConnect { .. }
             | Event::WaRinging
             | Event::WaAccepted
@@ -89,8 +88,8 @@ impl State {
 
     pub(super) fn handle_timeout(self, now: Instant, context: &mut Context) -> Next<Self> {
         match self {
-            Self::Preparing { invite_at, ring_limit } if now >= invite_at => {
-                Next::To(Self::invite(ring_limit, false, context))
+            Self::Preparing { invite_at, ring_limit, attempts } if now >= invite_at => {
+                Next::To(Self::invite(ring_limit, false, attempts, context))
             }
             Self::Inviting { ring_limit, .. } if now >= ring_limit => Next::Release(Cause::PbxNoAnswer),
             Self::AwaitingMedia { accept_at } if now >= accept_at => {
@@ -120,10 +119,11 @@ impl State {
         }
     }
 
-    fn invite(ring_limit: Instant, connected: bool, context: &mut Context) -> Self {
-        context.legs.sip = SipLeg::Asking;
-        context.act(Action::SipInvite);
-        Self::Inviting { ring_limit, connected }
+    fn invite(ring_limit: Instant, connected: bool, attempts: Attempts, context: &mut Context) -> Self {
+        let leg = attempts.current();
+        context.legs.sip = SipLeg::Asking(leg);
+        context.act(Action::SipInvite(leg));
+        Self::Inviting { ring_limit, connected, attempts }
     }
 
     fn accept(attempt: u8, connected: bool, context: &mut Context) -> Self {
@@ -135,8 +135,10 @@ impl State {
 
     fn media_connected(self, now: Instant, context: &mut Context) -> Self {
         match self {
-            Self::Preparing { ring_limit, .. } => Self::invite(ring_limit, true, context),
-            Self::Inviting { ring_limit, .. } => Self::Inviting { ring_limit, connected: true },
+            Self::Preparing { ring_limit, attempts, .. } => Self::invite(ring_limit, true, attempts, context),
+            Self::Inviting { ring_limit, attempts, .. } => {
+                Self::Inviting { ring_limit, connected: true, attempts }
+            }
             Self::AwaitingMedia { .. } => Self::accept(1, true, context),
             Self::Accepting { attempt, again_at, .. } => {
                 Self::Accepting { attempt, again_at, connected: true }
@@ -149,14 +151,57 @@ impl State {
         }
     }
 
-    fn pbx_answered(self, now: Instant, usable: bool, context: &mut Context) -> Next<Self> {
-        let Self::Inviting { connected, .. } = self else {
+    /// What the PBX says to our INVITE. After that nothing of the SIP leg concerns this direction.
+    fn of_pbx(self, now: Instant, leg: LegId, event: SipEvent, context: &mut Context) -> Next<Self> {
+        let Self::Inviting { ring_limit, connected, mut attempts } = self else {
             return Next::To(self);
         };
-        context.legs.sip = SipLeg::Up;
+        match event {
+            SipEvent::Answered { usable } => Self::pbx_answered(now, leg, usable, connected, context),
+            SipEvent::Refused(refusal) => Self::refused(refusal, ring_limit, connected, attempts, context),
+            SipEvent::Ringing(_) => {
+                attempts.rang();
+                context.rang.get_or_insert(now);
+                Next::To(Self::Inviting { ring_limit, connected, attempts })
+            }
+            SipEvent::Cancelled
+            | SipEvent::Bye
+            | SipEvent::AckTimeout
+            | SipEvent::Acked { .. }
+            | SipEvent::Refer { .. }
+            | SipEvent::Replaced { .. }
+            | SipEvent::Lost(_)
+            | SipEvent::Ended => Next::To(Self::Inviting { ring_limit, connected, attempts }),
+        }
+    }
+
+    /// The next target, if there is one to try; the limit on ringing stays.
+    fn refused(
+        refusal: SipRefusal,
+        ring_limit: Instant,
+        connected: bool,
+        mut attempts: Attempts,
+        context: &mut Context,
+    ) -> Next<Self> {
+        if attempts.after(refusal).is_some() {
+            return Next::To(Self::invite(ring_limit, connected, attempts, context));
+        }
+        context.legs.sip = SipLeg::Over;
+        Next::Release(sip_side::cause_of(refusal))
+    }
+
+    fn pbx_answered(
+        now: Instant,
+        leg: LegId,
+        usable: bool,
+        connected: bool,
+        context: &mut Context,
+    ) -> Next<Self> {
+        context.legs.sip = SipLeg::Up(leg);
         if !usable {
             return Next::Release(Cause::PbxSdp);
         }
+        context.act(Action::MediaSwitch(leg));
         Next::To(if connected {
             Self::accept(1, true, context)
         } else {

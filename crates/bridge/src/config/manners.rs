@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use sip_core::{Reliable, SessionTimer};
 
-use super::error::{Place, listed};
+use super::error::Place;
 use super::header;
 use super::raw;
 use super::table::{Field, Given};
-use super::trunk::{Country, Headers, MetaHeaders, Offer, Ringback, Session};
+use super::trunk::{Headers, MetaHeaders, Offer, Ringback, Session};
 use super::valid::{Checker, seconds};
 use super::value::{self, within};
 use crate::trunk::limit::Limits;
@@ -18,23 +18,6 @@ use crate::trunk::spend::{Budget, Rules};
 const MAX_ADDED: usize = 512;
 /// Most prefixes or numbers of one list.
 const MAX_LIST: usize = 1000;
-
-const COUNTRIES: [(&str, Country); 14] = [
-    ("au", Country::Au),
-    ("br", Country::Br),
-    ("ch", Country::Ch),
-    ("cn", Country::Cn),
-    ("de", Country::De),
-    ("es", Country::Es),
-    ("fr", Country::Fr),
-    ("gb", Country::Gb),
-    ("in", Country::In),
-    ("it", Country::It),
-    ("jp", Country::Jp),
-    ("mx", Country::Mx),
-    ("nl", Country::Nl),
-    ("us", Country::Us),
-];
 
 /// The limits of a trunk.
 pub(super) struct Ceilings {
@@ -139,14 +122,20 @@ impl Checker<'_> {
     pub(super) fn ringback(&mut self, how: Field<String>, country: Field<String>) -> Option<Ringback> {
         let is_tone = self.choice(how, &[("180", false), ("183", true)]).or(false);
         let place = country.place.clone();
-        let country = self.choice(country, &COUNTRIES).optional();
+        let country = country
+            .check(self.report, |code| {
+                let tone = media_relay::tone::ringback(&code);
+                tone.ok_or_else(|| {
+                    format!("no ringing tone is known of {code:?}: write an ISO 3166 code like \"de\"")
+                })
+            })
+            .optional();
         match (is_tone?, country?) {
             (true, Some(country)) => Some(Ringback::Tone(country)),
             (false, None) => Some(Ringback::Pbx),
             (true, None) => {
-                let codes = listed(COUNTRIES.map(|(code, _)| code));
                 self.report
-                    .add(&place, format!("is missing: ringback = \"183\" plays the tone of one of {codes}"));
+                    .add(&place, "is missing: ringback = \"183\" plays the tone of a country, like \"de\"");
                 None
             }
             (false, Some(_)) => {

@@ -28,8 +28,8 @@ pub use error::{ConfigError, ConfigErrors};
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{
-    AcceptRegister, Auth, Country, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback,
-    Session, Targets, Tls, TlsIdentity, Trunk, User,
+    AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
+    Targets, Tls, TlsIdentity, Trunk, User,
 };
 pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number, Webhook};
 pub use value::Network;

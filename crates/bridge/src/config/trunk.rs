@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use media_relay::sdp::pbx::Codec;
+use media_relay::tone::Tone;
 use sip_core::auth::{self, Account, Algorithm, Realm};
 use sip_core::{Nat, Registrar, Reliable, SessionTimer, Transport, TrunkId, TrunkProfile};
 use wa_signaling::PhoneNumberId;
@@ -293,25 +294,5 @@ pub enum Ringback {
     /// What the PBX plays by itself: it gets 180.
     Pbx,
     /// The tone of this country, made here: it gets 183 with an answer.
-    Tone(Country),
-}
-
-/// A country by its ringing tone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is named by its ISO 3166 code")]
-pub enum Country {
-    Au,
-    Br,
-    Ch,
-    Cn,
-    De,
-    Es,
-    Fr,
-    Gb,
-    In,
-    It,
-    Jp,
-    Mx,
-    Nl,
-    Us,
+    Tone(Tone),
 }

@@ -300,6 +300,8 @@ impl Checker<'_> {
             answer_on: answer_on.or(default.answer_on)?,
             invite_after: invite_after.or(default.invite_after)?,
             rejected_is_603: rejected_as.or(default.rejected_is_603)?,
+            // By trunk.
+            ..default
         })
     }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use wa_signaling::ErrorKind;
 
-use super::{Bench, outcome};
+use super::{Bench, FIRST, outcome, sip};
 use crate::call::action::{Action, End};
 use crate::call::cause::Cause;
-use crate::call::event::{Event, SipRefusal};
+use crate::call::event::{Event, SipEvent, SipRefusal};
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ fn ringing() -> Bench {
     assert_eq!(bench.give(Event::Identified), []);
     assert_eq!(bench.give(Event::ConnectReply(Ok(()))), []);
     assert_eq!(bench.give(Event::WaConnect { usable: true }), [Action::MediaConnect]);
-    assert_eq!(bench.give(Event::WaRinging), [Action::SipRing]);
+    assert_eq!(bench.give(Event::WaRinging), [Action::SipRing(FIRST)]);
     assert_eq!(bench.give(Event::MediaConnected), []);
     bench
 }
@@ -27,7 +27,7 @@ fn ringing() -> Bench {
 /// A call from the PBX in conversation.
 fn talking() -> Bench {
     let mut bench = ringing();
-    assert_eq!(bench.give(Event::WaAccepted), [Action::SipAnswer, Action::MediaOpen]);
+    assert_eq!(bench.give(Event::WaAccepted), [Action::SipAnswer(FIRST), Action::MediaOpen]);
     bench
 }
 
@@ -36,7 +36,7 @@ fn inviting() -> Bench {
     let mut bench = Bench::from_whatsapp(Settings::default());
     assert_eq!(bench.actions(), [Action::GraphPreAccept, Action::MediaConnect]);
     assert_eq!(bench.give(Event::PreAcceptReply(Ok(()))), []);
-    assert_eq!(bench.give(Event::MediaConnected), [Action::SipInvite]);
+    assert_eq!(bench.give(Event::MediaConnected), [Action::SipInvite(FIRST)]);
     bench
 }
 
@@ -48,7 +48,7 @@ fn finishes_with(bench: &mut Bench, event: Event, cause: Cause) {
 #[test]
 fn answered_and_hung_up_by_the_pbx() {
     let mut bench = talking();
-    assert_eq!(bench.give(Event::SipBye), [Action::MediaClose, Action::GraphEnd(End::Terminate)]);
+    assert_eq!(bench.give(sip(SipEvent::Bye)), [Action::MediaClose, Action::GraphEnd(End::Terminate)]);
     finishes_with(&mut bench, Event::EndReply(Ok(())), Cause::PbxHungUp);
 }
 
@@ -56,7 +56,7 @@ fn answered_and_hung_up_by_the_pbx() {
 fn answered_and_hung_up_by_the_user() {
     let mut bench = talking();
     let actions = bench.give(Event::WaTerminated { error: None });
-    assert_eq!(actions[..2], [Action::SipBye(Cause::UserHungUp), Action::MediaClose]);
+    assert_eq!(actions[..2], [Action::SipBye(FIRST, Cause::UserHungUp), Action::MediaClose]);
     assert_eq!(outcome(&actions).map(|outcome| outcome.cause), Some(Cause::UserHungUp));
 }
 
@@ -67,7 +67,7 @@ fn pickup_before_dtls_waits_for_dtls() {
     bench.give(Event::Identified);
     bench.give(Event::WaConnect { usable: true });
     assert_eq!(bench.give(Event::WaAccepted), []);
-    assert_eq!(bench.give(Event::MediaConnected), [Action::SipAnswer, Action::MediaOpen]);
+    assert_eq!(bench.give(Event::MediaConnected), [Action::SipAnswer(FIRST), Action::MediaOpen]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn pickup_without_dtls_is_never_a_200() {
     let actions = bench.pass(6 * SECOND);
     assert_eq!(
         actions,
-        [Action::SipRefuse(Cause::MediaFailed), Action::MediaClose, Action::GraphEnd(End::Terminate)]
+        [Action::SipRefuse(FIRST, Cause::MediaFailed), Action::MediaClose, Action::GraphEnd(End::Terminate)]
     );
 }
 
@@ -87,7 +87,7 @@ fn pickup_without_dtls_is_never_a_200() {
 fn rejected_is_486_and_needs_no_terminate() {
     let mut bench = ringing();
     let actions = bench.give(Event::WaRejected);
-    assert_eq!(actions[..2], [Action::SipRefuse(Cause::UserRejected), Action::MediaClose]);
+    assert_eq!(actions[..2], [Action::SipRefuse(FIRST, Cause::UserRejected), Action::MediaClose]);
     assert_eq!(actions.len(), 3);
     assert_eq!(Cause::UserRejected.row().status, 486);
 }
@@ -111,7 +111,7 @@ fn our_ring_limit_ends_both_legs() {
     let mut bench = ringing();
     assert_eq!(
         bench.pass(60 * SECOND),
-        [Action::SipRefuse(Cause::RingLimit), Action::MediaClose, Action::GraphEnd(End::Terminate)]
+        [Action::SipRefuse(FIRST, Cause::RingLimit), Action::MediaClose, Action::GraphEnd(End::Terminate)]
     );
 }
 
@@ -119,7 +119,10 @@ fn our_ring_limit_ends_both_legs() {
 fn cancel_before_the_id_is_known_ends_the_call_when_it_is() {
     let mut bench = Bench::from_pbx(Settings::default());
     bench.actions();
-    assert_eq!(bench.give(Event::SipCancelled), [Action::SipRefuse(Cause::PbxCancelled), Action::MediaClose]);
+    assert_eq!(
+        bench.give(sip(SipEvent::Cancelled)),
+        [Action::SipRefuse(FIRST, Cause::PbxCancelled), Action::MediaClose]
+    );
     assert_eq!(bench.give(Event::Identified), [Action::GraphEnd(End::Terminate)]);
     assert_eq!(bench.give(Event::ConnectReply(Ok(()))), []);
     finishes_with(&mut bench, Event::EndReply(Ok(())), Cause::PbxCancelled);
@@ -128,7 +131,7 @@ fn cancel_before_the_id_is_known_ends_the_call_when_it_is() {
 #[test]
 fn cancel_after_the_answer_is_without_effect() {
     let mut bench = talking();
-    assert_eq!(bench.give(Event::SipCancelled), []);
+    assert_eq!(bench.give(sip(SipEvent::Cancelled)), []);
     assert!(!bench.call.is_over());
 }
 
@@ -136,7 +139,7 @@ fn cancel_after_the_answer_is_without_effect() {
 fn cancel_then_a_refused_connect_leaves_nothing_to_end() {
     let mut bench = Bench::from_pbx(Settings::default());
     bench.actions();
-    bench.give(Event::SipCancelled);
+    bench.give(sip(SipEvent::Cancelled));
     let refused = Event::ConnectReply(Err(ErrorKind::NoCallPermission));
     finishes_with(&mut bench, refused, Cause::PbxCancelled);
 }
@@ -147,7 +150,7 @@ fn a_lost_connect_reply_waits_for_the_call_to_show_up() {
     bench.actions();
     assert_eq!(
         bench.give(Event::ConnectReply(Err(ErrorKind::Timeout))),
-        [Action::SipRefuse(Cause::Graph(ErrorKind::Timeout)), Action::MediaClose]
+        [Action::SipRefuse(FIRST, Cause::Graph(ErrorKind::Timeout)), Action::MediaClose]
     );
     assert_eq!(bench.give(Event::Identified), [Action::GraphEnd(End::Terminate)]);
 }
@@ -155,7 +158,7 @@ fn a_lost_connect_reply_waits_for_the_call_to_show_up() {
 #[test]
 fn a_failed_terminate_is_sent_again_until_it_works() {
     let mut bench = talking();
-    bench.give(Event::SipBye);
+    bench.give(sip(SipEvent::Bye));
     for _ in 0..5 {
         assert_eq!(bench.give(Event::EndReply(Err(ErrorKind::Outage))), []);
         assert_eq!(bench.pass(31 * SECOND), [Action::GraphEnd(End::Terminate)]);
@@ -171,7 +174,7 @@ fn sound_counts_as_pickup_by_setting() {
     bench.give(Event::Identified);
     bench.give(Event::WaConnect { usable: true });
     bench.give(Event::MediaConnected);
-    assert_eq!(bench.give(Event::MediaHeard), [Action::SipAnswer, Action::MediaOpen]);
+    assert_eq!(bench.give(Event::MediaHeard), [Action::SipAnswer(FIRST), Action::MediaOpen]);
     assert_eq!(bench.give(Event::WaAccepted), []);
 }
 
@@ -181,24 +184,27 @@ fn dtls_counts_as_pickup_by_setting() {
     bench.actions();
     bench.give(Event::Identified);
     bench.give(Event::WaConnect { usable: true });
-    assert_eq!(bench.give(Event::MediaConnected), [Action::SipAnswer, Action::MediaOpen]);
+    assert_eq!(bench.give(Event::MediaConnected), [Action::SipAnswer(FIRST), Action::MediaOpen]);
 }
 
 #[test]
 fn a_whatsapp_call_answered_by_the_pbx() {
     let mut bench = inviting();
-    assert_eq!(bench.give(Event::SipAnswered { usable: true }), [Action::GraphAccept]);
+    assert_eq!(
+        bench.give(sip(SipEvent::Answered { usable: true })),
+        [Action::MediaSwitch(FIRST), Action::GraphAccept]
+    );
     assert_eq!(bench.give(Event::AcceptReply(Ok(()))), [Action::MediaOpen]);
     let actions = bench.give(Event::WaTerminated { error: None });
-    assert_eq!(actions[..2], [Action::SipBye(Cause::UserHungUp), Action::MediaClose]);
+    assert_eq!(actions[..2], [Action::SipBye(FIRST, Cause::UserHungUp), Action::MediaClose]);
 }
 
 #[test]
 fn the_pbx_is_called_after_two_seconds_without_dtls() {
     let mut bench = Bench::from_whatsapp(Settings::default());
     bench.actions();
-    assert_eq!(bench.pass(2 * SECOND), [Action::SipInvite]);
-    assert_eq!(bench.give(Event::SipAnswered { usable: true }), []);
+    assert_eq!(bench.pass(2 * SECOND), [Action::SipInvite(FIRST)]);
+    assert_eq!(bench.give(sip(SipEvent::Answered { usable: true })), [Action::MediaSwitch(FIRST)]);
     assert_eq!(bench.pass(3 * SECOND), [Action::GraphAccept]);
     assert_eq!(bench.give(Event::AcceptReply(Ok(()))), [Action::MediaOpen]);
     assert_eq!(bench.give(Event::MediaConnected), []);
@@ -209,14 +215,14 @@ fn the_pbx_is_called_after_two_seconds_without_dtls() {
 fn the_pbx_is_called_at_once_by_setting() {
     let settings = Settings { invite_after: InviteAfter::Webhook, ..Settings::default() };
     let mut bench = Bench::from_whatsapp(settings);
-    assert_eq!(bench.actions(), [Action::GraphPreAccept, Action::MediaConnect, Action::SipInvite]);
+    assert_eq!(bench.actions(), [Action::GraphPreAccept, Action::MediaConnect, Action::SipInvite(FIRST)]);
 }
 
 #[test]
 fn a_busy_pbx_rejects_the_caller() {
     let mut bench = inviting();
     assert_eq!(
-        bench.give(Event::SipRefused(SipRefusal::Status(486))),
+        bench.give(sip(SipEvent::Refused(SipRefusal::Status(486)))),
         [Action::MediaClose, Action::GraphEnd(End::Reject)]
     );
     finishes_with(&mut bench, Event::EndReply(Ok(())), Cause::PbxRefused(486));
@@ -234,7 +240,7 @@ fn a_call_that_cannot_be_put_through_only_ends() {
 #[test]
 fn a_refused_reject_is_followed_by_terminate() {
     let mut bench = inviting();
-    bench.give(Event::SipRefused(SipRefusal::Status(486)));
+    bench.give(sip(SipEvent::Refused(SipRefusal::Status(486))));
     bench.give(Event::EndReply(Err(ErrorKind::BadParameter)));
     assert_eq!(bench.pass(Duration::ZERO), [Action::GraphEnd(End::Terminate)]);
 }
@@ -243,7 +249,7 @@ fn a_refused_reject_is_followed_by_terminate() {
 fn a_caller_who_gives_up_cancels_the_pbx() {
     let mut bench = inviting();
     let actions = bench.give(Event::WaTerminated { error: None });
-    assert_eq!(actions[..2], [Action::SipCancel(Cause::UserCancelled), Action::MediaClose]);
+    assert_eq!(actions[..2], [Action::SipCancel(FIRST, Cause::UserCancelled), Action::MediaClose]);
     assert_eq!(actions.len(), 3);
 }
 
@@ -253,14 +259,14 @@ fn the_pbx_may_ring_for_55_seconds() {
     assert_eq!(bench.pass(54 * SECOND), []);
     assert_eq!(
         bench.pass(SECOND),
-        [Action::SipCancel(Cause::PbxNoAnswer), Action::MediaClose, Action::GraphEnd(End::Reject)]
+        [Action::SipCancel(FIRST, Cause::PbxNoAnswer), Action::MediaClose, Action::GraphEnd(End::Reject)]
     );
 }
 
 #[test]
 fn accept_is_tried_again_and_its_refusal_hangs_up() {
     let mut bench = inviting();
-    bench.give(Event::SipAnswered { usable: true });
+    bench.give(sip(SipEvent::Answered { usable: true }));
     for _ in 0..3 {
         assert_eq!(bench.give(Event::AcceptReply(Err(ErrorKind::Outage))), []);
         assert_eq!(bench.pass(SECOND), [Action::GraphAccept]);
@@ -268,7 +274,7 @@ fn accept_is_tried_again_and_its_refusal_hangs_up() {
     assert_eq!(
         bench.give(Event::AcceptReply(Err(ErrorKind::SdpRefused))),
         [
-            Action::SipBye(Cause::Graph(ErrorKind::SdpRefused)),
+            Action::SipBye(FIRST, Cause::Graph(ErrorKind::SdpRefused)),
             Action::MediaClose,
             Action::GraphEnd(End::Terminate)
         ]
@@ -278,10 +284,10 @@ fn accept_is_tried_again_and_its_refusal_hangs_up() {
 #[test]
 fn an_accept_that_comes_too_late_hangs_up() {
     let mut bench = inviting();
-    bench.give(Event::SipAnswered { usable: true });
+    bench.give(sip(SipEvent::Answered { usable: true }));
     assert_eq!(
         bench.give(Event::AcceptReply(Err(ErrorKind::AlreadyEnded))),
-        [Action::SipBye(Cause::UserHungUp), Action::MediaClose, Action::GraphEnd(End::Terminate)]
+        [Action::SipBye(FIRST, Cause::UserHungUp), Action::MediaClose, Action::GraphEnd(End::Terminate)]
     );
 }
 
@@ -289,7 +295,7 @@ fn an_accept_that_comes_too_late_hangs_up() {
 fn a_pbx_answer_without_audio_ends_both_legs() {
     let mut bench = inviting();
     assert_eq!(
-        bench.give(Event::SipAnswered { usable: false }),
-        [Action::SipBye(Cause::PbxSdp), Action::MediaClose, Action::GraphEnd(End::Reject)]
+        bench.give(sip(SipEvent::Answered { usable: false })),
+        [Action::SipBye(FIRST, Cause::PbxSdp), Action::MediaClose, Action::GraphEnd(End::Reject)]
     );
 }

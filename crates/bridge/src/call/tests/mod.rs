@@ -4,13 +4,29 @@
 
 mod any_order;
 mod flows;
+mod transfers;
+mod world;
 
 use std::time::{Duration, Instant};
 
 use super::action::{Action, Outcome};
 use super::cause::Cause;
-use super::event::Event;
+use sip_core::LegId;
+
+use super::attempts::{Attempts, Failover};
+use super::event::{Event, SipEvent};
 use super::machine::{Call, Settings};
+
+/// The leg of a call's first INVITE.
+pub(super) const FIRST: LegId = LegId(0);
+/// The legs of two further targets.
+pub(super) const SECOND_TARGET: LegId = LegId(2);
+pub(super) const THIRD_TARGET: LegId = LegId(4);
+
+/// An event of the first leg.
+pub(super) fn sip(event: SipEvent) -> Event {
+    Event::Sip(FIRST, event)
+}
 
 /// A call and its clock.
 pub(super) struct Bench {
@@ -21,12 +37,13 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn from_pbx(settings: Settings) -> Self {
         let now = Instant::now();
-        Self { call: Call::from_pbx(settings, now), now }
+        Self { call: Call::from_pbx(settings, now, FIRST), now }
     }
 
     pub(super) fn from_whatsapp(settings: Settings) -> Self {
         let now = Instant::now();
-        Self { call: Call::from_whatsapp(settings, now), now }
+        let attempts = Attempts::new(FIRST, [SECOND_TARGET, THIRD_TARGET], Failover::default());
+        Self { call: Call::from_whatsapp(settings, now, attempts), now }
     }
 
     pub(super) fn refused(settings: Settings, cause: Cause) -> Self {
