@@ -293,9 +293,9 @@ pub enum Event {
 pub enum Lost {
     /// Its timer is about to run out without a refresh (RFC 4028 10).
     Expired,
-    /// The peer knows nothing of it: 481 or 408 to a request of ours, or no answer at all (RFC 3261 12.2.1.2); no PRACK for
-    /// a reliable provisional response (RFC 3262 3). Or the user did not answer the peer's offer. In these two the leg ends
-    /// by itself.
+    /// The peer knows nothing of it: 481 or 408 to a request of ours, or no answer at all (RFC 3261 12.2.1.2). Also: no
+    /// PRACK for a reliable provisional response (RFC 3262 3), and no [`Command::Acknowledge`] for the offer in the 2xx to
+    /// the first INVITE; in these two the leg ends by itself.
     Gone,
 }
 

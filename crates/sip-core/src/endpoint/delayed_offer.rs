@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::auth::copy_credentials;
 use super::client::{SentAck, Work};
-use super::leg::{Leg, Session};
+use super::leg::{Leg, Offer, Session};
 use super::outgoing::attach;
 use super::{Body, Endpoint, Event, LegId, Lost};
 use crate::dialog::Dialog;
@@ -55,12 +55,15 @@ impl Endpoint {
                     return;
                 };
                 session.owed.answered = true;
+                session.offer = Offer::Settled;
+                session.said.clone_from(&body);
                 let (invite, dialog) = (outgoing.invite, session.dialog.id.clone());
                 self.send_prack(now, invite, leg, &dialog, rseq, body);
             }
             Some(Leg::Confirmed(session)) if session.owed.ack.is_some() => {
+                session.said.clone_from(&body);
                 self.release_ack(leg, body);
-                self.arm_leg(leg);
+                self.pump_own(now, leg);
             }
             Some(Leg::Confirmed(_) | Leg::Incoming { .. } | Leg::Ending { .. }) | None => {
                 tracing::warn!(%leg, "no offer waits for this answer");
@@ -71,6 +74,7 @@ impl Endpoint {
     /// Keeps the ACK of a 2xx until the user has answered the offer in it.
     pub(super) fn hold_ack(&mut self, now: Instant, invite: TransactionId, session: &mut Session) {
         session.owed.ack = Some(HeldAck { invite, give_up: now + ANSWER_LIMIT });
+        session.offer = Offer::Theirs;
         let (_, flow) = session.dialog.ack(0);
         let tag = session.dialog.id.remote_tag.clone();
         if let Some(Work::Invite { acks, .. }) = self.clients.get_mut(invite).map(|client| &mut client.work) {
@@ -86,6 +90,7 @@ impl Endpoint {
         let Some(held) = session.owed.ack.take() else {
             return;
         };
+        session.offer = Offer::Settled;
         let dialog = session.dialog.clone();
         self.send_ack(held.invite, &dialog, body);
     }

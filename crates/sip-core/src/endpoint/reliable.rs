@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::client::Work;
-use super::leg::{Cancel, Leg, Pending};
+use super::leg::{self, Cancel, Leg, Pending};
 use super::outgoing::attach;
 use super::{Body, Endpoint, Event, LegId, Lost, Reply, RequestId};
 use crate::dialog::awaited_ack::Due;
@@ -123,12 +123,12 @@ impl Endpoint {
         holds_body: bool,
     ) {
         let timers = self.config.timers;
-        if let Some(Leg::Incoming { reliable: Some(reliable), .. }) = self.legs.get_mut(&leg) {
+        if let Some(Leg::Incoming { session, reliable: Some(reliable), .. }) = self.legs.get_mut(&leg) {
             reliable.sender.sent(now, &timers, status, response);
             if reliable.offer == Offer::Wanted && holds_body {
                 reliable.offer = Offer::Made;
+                session.offer = leg::Offer::Ours;
             }
-            self.arm_leg(leg);
         }
     }
 
@@ -170,7 +170,8 @@ impl Endpoint {
     /// Matches a PRACK to the open response; says what became of the offer that was in it.
     fn acknowledged_by(&mut self, leg: LegId, prack: &Request) -> Option<Offer> {
         let rack = RAck::of(&prack.headers).filter(|rack| rack.method == Method::Invite)?;
-        let Some(Leg::Incoming { invite, reliable: Some(reliable), .. }) = self.legs.get_mut(&leg) else {
+        let Some(Leg::Incoming { invite, session, reliable: Some(reliable) }) = self.legs.get_mut(&leg)
+        else {
             return None;
         };
         let of_invite = self.servers.get(*invite)?.base.cseq() == Some(rack.cseq);
@@ -180,16 +181,18 @@ impl Endpoint {
         let offer = reliable.offer;
         if offer == Offer::Made || !prack.body.is_empty() {
             reliable.offer = Offer::None;
+            session.offer = leg::Offer::Settled;
         }
         Some(offer)
     }
 
     fn prack_offers(&mut self, leg: LegId, transaction: TransactionId, prack: Request) {
         if let Some(Leg::Incoming { session, .. }) = self.legs.get_mut(&leg) {
+            session.offer = leg::Offer::Theirs;
             session.pending.push(Pending {
                 transaction,
                 is_invite: false,
-                refreshes: false,
+                refreshes: true,
                 is_prack: true,
                 contact: None,
             });
@@ -242,6 +245,7 @@ impl Endpoint {
         }
         if offerless && wanted && session.owed.wants_answer(!response.body.is_empty()) {
             session.owed.prack = Some(rseq);
+            session.offer = leg::Offer::Theirs;
         } else {
             let dialog = session.dialog.id.clone();
             self.send_prack(now, id, leg, &dialog, rseq, None);

@@ -6,6 +6,7 @@ mod bench;
 mod delayed_offer;
 mod glare;
 mod in_dialog;
+mod open_offer;
 mod own_request;
 mod own_request_random;
 mod pair;

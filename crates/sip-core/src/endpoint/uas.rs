@@ -39,12 +39,15 @@ impl Endpoint {
         let Some((status, bytes)) = self.send_reply(now, invite, reply) else {
             return;
         };
-        match status {
-            ..200 => self.await_prack(now, leg, status, bytes, holds_body),
-            200..300 => self.answered(now, leg, invite, status, bytes),
-            _ => return self.end_leg(now, leg),
+        if status >= 300 {
+            return self.end_leg(now, leg);
         }
         self.note_reply(now, leg, terms, status, body);
+        if status >= 200 {
+            self.answered(now, leg, invite, status, bytes);
+        } else {
+            self.await_prack(now, leg, status, bytes, holds_body);
+        }
         self.arm_leg(leg);
     }
 
@@ -78,6 +81,7 @@ impl Endpoint {
             return;
         };
         if pending.is_prack {
+            session.offer = Offer::Settled;
             return self.send_waiting(now, leg);
         }
         if status < 300 {
