@@ -110,6 +110,8 @@ impl OwnRequests {
         if self.open.len() >= MAX_OPEN {
             return None;
         }
+        // What waits behind a request that got 491 waits with it.
+        let free = free && self.retry.is_none();
         let at = self.waiting.iter().position(|request| free || !request.refreshes())?;
         self.waiting.remove(at)
     }
