@@ -55,12 +55,13 @@ impl Endpoint {
                     return;
                 };
                 session.owed.answered = true;
+                session.said.clone_from(&body);
                 let (invite, dialog) = (outgoing.invite, session.dialog.id.clone());
                 self.send_prack(now, invite, leg, &dialog, rseq, body);
             }
             Some(Leg::Confirmed(session)) if session.owed.ack.is_some() => {
                 self.release_ack(leg, body);
-                self.arm_leg(leg);
+                self.pump_own(now, leg);
             }
             Some(Leg::Confirmed(_) | Leg::Incoming { .. } | Leg::Ending { .. }) | None => {
                 tracing::warn!(%leg, "no offer waits for this answer");
@@ -86,6 +87,7 @@ impl Endpoint {
         let Some(held) = session.owed.ack.take() else {
             return;
         };
+        session.said = body.clone().or(session.said.take());
         let dialog = session.dialog.clone();
         self.send_ack(held.invite, &dialog, body);
     }

@@ -133,7 +133,8 @@ impl Session {
     /// of that kind is open on either side.
     fn is_free(&self) -> bool {
         let theirs = self.pending.iter().any(|pending| pending.refreshes);
-        self.awaited.is_none() && self.offer == Offer::Settled && !theirs && !self.own.is_refreshing()
+        let ours = self.offer != Offer::Settled || self.owed.ack.is_some() || self.own.is_refreshing();
+        self.awaited.is_none() && !ours && !theirs
     }
 }
 

@@ -98,7 +98,7 @@ impl Endpoint {
             return;
         };
         session.min_se = least;
-        session.said = said;
+        session.said = said.or(session.said.take());
         session.note_allow(ok);
         session.timer = Agreed::as_uac(ok, asked).map(|agreed| SessionTimer::start(now, &agreed, Side::Uac));
     }

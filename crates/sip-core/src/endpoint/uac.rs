@@ -158,14 +158,14 @@ impl Endpoint {
             self.dialogs.remove(&session.dialog.id);
             if session.dialog.id == dialog.id {
                 dialog.continue_from(&session.dialog);
-                answered = Some((session.pending, session.owed));
+                answered = Some((session.pending, session.owed, session.said));
             } else {
                 self.abandon(now, session.pending);
             }
         }
         let mut session = Session::new(dialog);
-        if let Some((pending, owed)) = answered {
-            (session.pending, session.owed) = (pending, owed);
+        if let Some((pending, owed, said)) = answered {
+            (session.pending, session.owed, session.said) = (pending, owed, said);
         }
         session
     }
