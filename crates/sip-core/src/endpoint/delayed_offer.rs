@@ -91,6 +91,7 @@ impl Endpoint {
             return;
         };
         session.offer = Offer::Settled;
+        session.said = body.clone().or(session.said.take());
         let dialog = session.dialog.clone();
         self.send_ack(held.invite, &dialog, body);
     }

@@ -30,6 +30,8 @@ impl Session {
             return None;
         }
         match self.offer {
+            // The offer in their 2xx waits for the user's answer.
+            Offer::Settled if self.owed.ack.is_some() => Some(Collision::Theirs),
             Offer::Theirs => Some(Collision::Theirs),
             Offer::Ours => Some(Collision::Ours),
             Offer::Settled if is_invite && self.awaited.is_some() => Some(Collision::Ours),

@@ -110,6 +110,8 @@ impl OwnRequests {
         if self.open.len() >= MAX_OPEN {
             return None;
         }
+        // What waits behind a request that got 491 waits with it.
+        let free = free && self.retry.is_none();
         let at = self.waiting.iter().position(|request| free || !request.refreshes())?;
         self.waiting.remove(at)
     }
@@ -131,7 +133,8 @@ impl Session {
     /// of that kind is open on either side.
     fn is_free(&self) -> bool {
         let theirs = self.pending.iter().any(|pending| pending.refreshes);
-        self.awaited.is_none() && self.offer == Offer::Settled && !theirs && !self.own.is_refreshing()
+        let ours = self.offer != Offer::Settled || self.owed.ack.is_some() || self.own.is_refreshing();
+        self.awaited.is_none() && !ours && !theirs
     }
 }
 

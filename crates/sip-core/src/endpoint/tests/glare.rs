@@ -194,6 +194,23 @@ fn a_newer_request_takes_the_place_of_one_that_waits_after_a_491() {
 }
 
 #[test]
+fn what_waits_behind_a_491_waits_with_it() {
+    let mut bench = Bench::new();
+    let (leg, _) = confirmed(&mut bench);
+    ask(&mut bench, leg, 1, Method::Update, "v=0 first");
+    ask(&mut bench, leg, 2, Method::Update, "v=0 second");
+    let update = sent_request(&bench);
+    bench.receive(&reply(&update, 491, ""));
+    assert_eq!(bench.take_sent(), ["UPDATE"], "the peer has something open");
+    until_sent(&mut bench);
+    let again = sent_request(&bench);
+    assert_eq!(&again.body[..], b"v=0 first");
+    bench.receive(&reply(&again, 200, ""));
+    assert_eq!(&sent_request(&bench).body[..], b"v=0 second");
+    assert_eq!(results(&mut bench), ["1: 200"]);
+}
+
+#[test]
 fn a_peer_that_says_491_for_ever_is_told_to_the_user() {
     let mut bench = Bench::new();
     let (leg, _) = confirmed(&mut bench);

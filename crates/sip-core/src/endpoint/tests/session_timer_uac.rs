@@ -1,12 +1,13 @@
 //! Session timers (RFC 4028) as the UAC of the INVITE sees them.
 
 use super::bench::*;
-use super::own_request::results;
+use super::own_request::{ask, results};
 use super::session_timer::{seconds, timed};
 use super::uac::{outgoing, reply};
 use crate::auth::{Account, Credentials, Secret};
 use crate::endpoint::*;
 use crate::message::{Method, Request};
+use crate::testing::wire;
 
 const LEG: LegId = LegId(2);
 
@@ -219,4 +220,25 @@ fn a_422_after_a_challenge_keeps_the_credentials() {
     bench.receive(&reply(&longer, 200, "t2", ""));
     assert_eq!(bench.take_sent(), ["ACK", "INVITE", "ACK", "INVITE", "ACK"]);
     assert_eq!(bench.take_events(), ["answered"]);
+}
+
+#[test]
+fn our_answer_to_a_delayed_offer_is_what_a_refresh_repeats() {
+    let mut bench = Bench::with(timed(600, 90));
+    let invite = Box::new(OutgoingInvite { body: None, ..*outgoing() });
+    bench.command(Command::Invite { leg: LEG, invite });
+    let invite = bench.last().request();
+    let ok = reply(&invite, 200, "t1", "Session-Expires: 600;refresher=uac\nContent-Type: application/sdp");
+    bench.receive_from(PEER, &[&wire(&ok)[..], b"v=0 offer"].concat());
+    bench.take_sent();
+    ask(&mut bench, LEG, 1, Method::Update, "v=0");
+    assert_eq!(bench.take_sent(), [""; 0], "their offer is open");
+    let body = Body { content_type: "application/sdp".into(), bytes: "v=0 answer".into() };
+    bench.command(Command::Acknowledge { leg: LEG, body: Some(body) });
+    let update = bench.last().request();
+    assert_eq!(bench.take_sent(), ["ACK", "UPDATE"]);
+    bench.receive(&reply(&update, 488, "t1", ""));
+    seconds(&mut bench, 300);
+    let refresh = bench.last().request();
+    assert_eq!((refresh.method.clone(), &refresh.body[..]), (Method::Invite, &b"v=0 answer"[..]));
 }
