@@ -70,6 +70,7 @@ fn strangers(config: &Config) -> Strangers {
         },
         strikes: config.sip.ban_after,
         ban: config.sip.ban,
+        rate: config.sip.rate,
         // Who must prove who he is may be anybody until then.
         untrusted: trunks(config).filter(|(_, trunk)| trunk.auth.is_some()).map(|(id, _)| id).collect(),
     }

@@ -17,7 +17,7 @@ use crate::endpoint::{Command, Counters, Endpoint, Input, Notice, Output, count}
 use crate::message::parse::MAX_DATAGRAM;
 use crate::transport::connection::{Arrival, Outgoing};
 use crate::transport::connections::Connections;
-use crate::transport::strangers::{Gate, Verdict, Why};
+use crate::transport::strangers::{Gate, Verdict, What, Why};
 use crate::transport::udp::{self, Sockets};
 use crate::transport::{Flow, ListenerId, Transport, TrunkId, tcp};
 
@@ -127,6 +127,9 @@ impl Driver {
         if let Some(flow) = self.endpoint.take_strike() {
             self.gate.strike(clock(), flow.peer.ip(), flow.trunk);
         }
+        if let Some(flow) = self.endpoint.take_proof() {
+            self.gate.prove(clock(), flow.peer.ip());
+        }
         self.drain().await
     }
 
@@ -154,7 +157,7 @@ impl Driver {
     async fn datagram(&mut self, listener: ListenerId, bytes: &[u8], peer: SocketAddr) -> bool {
         count(&self.counters.datagrams_in);
         let flow = Flow { listener, ..Flow::udp(peer) };
-        match self.admit(peer, (self.trunk_of)(peer.ip())) {
+        match self.admit(peer, (self.trunk_of)(peer.ip()), What::of(bytes)) {
             Verdict::Read(trunk) => self.input(Input::Datagram { flow: Flow { trunk, ..flow }, bytes }).await,
             Verdict::Forbid => {
                 self.input(Input::Refuse { flow, bytes, status: 403, reason: "Forbidden" }).await
@@ -164,8 +167,8 @@ impl Driver {
     }
 
     /// Is this source listened to? Counts and logs those that are not.
-    fn admit(&mut self, peer: SocketAddr, trunk: Option<TrunkId>) -> Verdict {
-        let verdict = self.gate.admit(clock(), peer.ip(), trunk);
+    fn admit(&mut self, peer: SocketAddr, trunk: Option<TrunkId>, what: What) -> Verdict {
+        let verdict = self.gate.admit(clock(), peer.ip(), trunk, what);
         match verdict {
             Verdict::Read(_) => return verdict,
             Verdict::Forbid | Verdict::Drop(Why::OnNoTrunk) => count(&self.counters.not_allowed),
@@ -188,7 +191,7 @@ impl Driver {
             Arrival::Message { flow, bytes } => {
                 count(&self.counters.datagrams_in);
                 // Whose connection it is was decided when it began; we may call where nobody may call us from.
-                match self.admit(flow.peer, Some(flow.trunk)) {
+                match self.admit(flow.peer, Some(flow.trunk), What::of(&bytes)) {
                     Verdict::Read(_) => self.input(Input::Datagram { flow, bytes: &bytes }).await,
                     Verdict::Forbid | Verdict::Drop(_) => true,
                 }
@@ -210,7 +213,7 @@ impl Driver {
 
     /// Connections of strangers are closed at once, and those that are too many.
     fn accepted(&mut self, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
-        let Verdict::Read(trunk) = self.admit(peer, (self.trunk_of)(peer.ip())) else {
+        let Verdict::Read(trunk) = self.admit(peer, (self.trunk_of)(peer.ip()), What::Request) else {
             return;
         };
         let transport = match self.endpoint.listener(listener) {

@@ -39,7 +39,10 @@ impl Endpoint {
             return Ok(None);
         }
         match authenticator.verify(now, request) {
-            Verdict::Accepted(user) => Ok(Some(user)),
+            Verdict::Accepted(user) => {
+                self.prove(flow);
+                Ok(Some(user))
+            }
             Verdict::Challenge { stale } => {
                 count(&self.counters.challenged);
                 let challenges = authenticator.challenges(now, stale);

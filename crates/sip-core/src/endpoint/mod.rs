@@ -110,6 +110,8 @@ pub struct Endpoint {
     outputs: VecDeque<Output>,
     /// Whom the last input counts against.
     strike: Option<Flow>,
+    /// Who has authenticated with it.
+    proof: Option<Flow>,
 }
 
 impl Endpoint {
@@ -138,6 +140,7 @@ impl Endpoint {
             apart: 0,
             outputs: VecDeque::new(),
             strike: None,
+            proof: None,
         }
     }
 
@@ -213,6 +216,16 @@ impl Endpoint {
     /// banned.
     pub(super) fn strike(&mut self, flow: Flow) {
         self.strike = Some(flow);
+    }
+
+    /// The peer of the flow has authenticated.
+    pub(super) fn prove(&mut self, flow: Flow) {
+        self.proof = Some(flow);
+    }
+
+    /// Who has authenticated with the last input.
+    pub(crate) fn take_proof(&mut self) -> Option<Flow> {
+        self.proof.take()
     }
 
     /// Whom the last input counts against.

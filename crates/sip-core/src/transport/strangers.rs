@@ -1,7 +1,8 @@
 //! Who is listened to at all, decided by the source address before anything is parsed.
 //!
-//! A source on no trunk gets silence, or by setting a 403. A source of a trunk has a generous rate; it is banned for a
-//! while when it sends too much rubbish or fails to authenticate, but only where the trunk trusts no address by itself.
+//! A source on no trunk gets silence, or by setting a 403. A source of a trunk has a generous rate. Where the trunk trusts
+//! no address by itself the rate of requests is low until the source has authenticated, and the source is banned for a
+//! while when it sends too much rubbish or fails to authenticate.
 //! Sources can be forged, so all tables are bounded and so are the answers and the log lines; an IPv6 source is its /64.
 
 use std::collections::VecDeque;
@@ -16,6 +17,10 @@ pub(crate) const MAX_SOURCES: usize = 4096;
 /// What one source of a trunk may send: so many messages a second, and so many at once. A PBX with thousands of calls a
 /// second stays below.
 const TRUNK_RATE: Rate = Rate { a_second: 20_000.0, burst: 40_000.0 };
+/// How many seconds' worth of its requests a source may send at once as long as it has not authenticated.
+const UNPROVEN_BURST: f64 = 5.0;
+/// For so long after it has authenticated a source has the rate of a trusted one.
+const PROVEN_FOR: Duration = Duration::from_secs(3600);
 /// The 403s that one stranger gets.
 const FORBID_RATE: Rate = Rate { a_second: 1.0, burst: 5.0 };
 /// The 403s that all strangers get together: we are no amplifier.
@@ -38,6 +43,8 @@ pub struct Strangers {
     pub strikes: u32,
     /// For how long.
     pub ban: Duration,
+    /// Requests a second of a source on an untrusted trunk, until it has authenticated.
+    pub rate: u32,
     /// The trunks whose addresses prove nothing: their peers must authenticate. Sources of all others are never banned.
     pub untrusted: Vec<TrunkId>,
 }
@@ -48,6 +55,7 @@ impl Default for Strangers {
             answer: StrangerAnswer::Silence,
             strikes: 20,
             ban: Duration::from_secs(600),
+            rate: 10,
             untrusted: Vec::new(),
         }
     }
@@ -72,6 +80,21 @@ pub(crate) enum Verdict {
     Drop(Why),
     /// If it is a request it gets a 403.
     Forbid,
+}
+
+/// What a source sends, as far as its first bytes tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A request, a connection, or anything else that may cost something.
+    Request,
+    /// What belongs to no request of ours is dropped at once.
+    Response,
+}
+
+impl What {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        if bytes.starts_with(b"SIP/2.0 ") { Self::Response } else { Self::Request }
+    }
 }
 
 /// Why a source is not listened to.
@@ -140,6 +163,10 @@ pub(crate) struct Gate {
     settings: Strangers,
     /// Of sources on a trunk: strangers cannot push them out.
     rates: Lru<IpAddr, Bucket>,
+    /// Of requests, as long as their source has not authenticated.
+    unproven: Lru<IpAddr, Bucket>,
+    /// Those that have, and until when it counts.
+    proven: Lru<IpAddr, Instant>,
     forbidden: Lru<IpAddr, Bucket>,
     all_forbidden: Option<Bucket>,
     strikes: Lru<IpAddr, Strikes>,
@@ -155,6 +182,8 @@ impl Gate {
         Self {
             settings,
             rates: Lru::new(MAX_SOURCES),
+            unproven: Lru::new(MAX_SOURCES),
+            proven: Lru::new(MAX_SOURCES),
             forbidden: Lru::new(MAX_SOURCES),
             all_forbidden: None,
             strikes: Lru::new(MAX_SOURCES),
@@ -167,13 +196,20 @@ impl Gate {
     }
 
     /// A message or a connection from this address, which belongs to this trunk or to none.
-    pub(crate) fn admit(&mut self, now: Instant, address: IpAddr, trunk: Option<TrunkId>) -> Verdict {
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        trunk: Option<TrunkId>,
+        what: What,
+    ) -> Verdict {
         let source = source(address);
         let why = match trunk {
             None if self.forbids(now, source) => return Verdict::Forbid,
             None => Why::OnNoTrunk,
             Some(_) if self.is_banned(now, source) => Why::Banned,
             Some(_) if !take(&mut self.rates, now, source, TRUNK_RATE) => Why::TooFast,
+            Some(trunk) if what == What::Request && !self.may_ask(now, source, trunk) => Why::TooFast,
             Some(trunk) => return Verdict::Read(trunk),
         };
         self.note(now, source, why);
@@ -198,9 +234,27 @@ impl Gate {
         }
     }
 
+    /// This source has authenticated.
+    pub(crate) fn prove(&mut self, now: Instant, address: IpAddr) {
+        let source = source(address);
+        self.strikes.remove(&source);
+        self.proven.insert(source, now + PROVEN_FOR);
+    }
+
     /// What is to be logged.
     pub(crate) fn poll(&mut self) -> Option<Report> {
         self.reports.pop_front()
+    }
+
+    /// Is the source known, or slow enough?
+    fn may_ask(&mut self, now: Instant, source: IpAddr, trunk: TrunkId) -> bool {
+        let is_proven = |gate: &mut Self| gate.proven.get_mut(&source).is_some_and(|until| now < *until);
+        if !self.settings.untrusted.contains(&trunk) || is_proven(self) {
+            return true;
+        }
+        let a_second = f64::from(self.settings.rate);
+        let rate = Rate { a_second, burst: a_second * UNPROVEN_BURST };
+        take(&mut self.unproven, now, source, rate)
     }
 
     fn is_banned(&mut self, now: Instant, source: IpAddr) -> bool {

@@ -73,3 +73,17 @@ async fn rubbish_bans_the_source_of_a_trunk_that_trusts_nobody_and_no_other() {
         b.until(|counters| counters.datagrams_out == 1).await;
     }
 }
+
+#[tokio::test]
+async fn who_has_not_authenticated_where_it_must_asks_slowly() {
+    let mut strict = config(2, BOTH);
+    strict.strangers.untrusted = vec![TrunkId(0)];
+    strict.strangers.rate = 1;
+    let b = run(strict).await;
+    let mut stream = TcpStream::connect(b.sip.local_addrs()[1]).await.unwrap();
+    stream.write_all(options("x").repeat(100).as_bytes()).await.unwrap();
+    b.until(|counters| counters.datagrams_in == 100).await;
+    let counters = b.sip.counters();
+    assert!((80..=96).contains(&counters.too_fast), "{counters:?}");
+    assert_eq!(counters.datagrams_out + counters.too_fast, 100);
+}

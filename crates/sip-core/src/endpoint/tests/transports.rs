@@ -262,6 +262,8 @@ fn failed_authentication_counts_against_its_source_and_a_first_try_does_not() {
     assert_eq!((path.take(), path.endpoint.take_strike()), (vec!["0 udp 401".to_owned()], None));
     path.receive(flow, &answered_as("pbx", "wrong", &asked, &unauthorized));
     assert_eq!((path.take(), path.endpoint.take_strike()), (vec!["0 udp 401".to_owned()], Some(flow)));
+    assert_eq!(path.endpoint.take_proof(), None);
     path.receive(flow, &answered_as("pbx", "right", &asked, &unauthorized));
     assert_eq!((path.take(), path.endpoint.take_strike()), (vec!["0 udp 100".to_owned()], None));
+    assert_eq!(path.endpoint.take_proof(), Some(flow));
 }
