@@ -72,8 +72,8 @@ impl Shared {
     }
 
     /// Our host, as a Warning names it.
-    pub(crate) fn agent(&self) -> String {
-        self.sip.local_addr().to_string()
+    pub(crate) fn agent(&self, flow: Flow) -> String {
+        self.advertised(flow).to_string()
     }
 
     /// A target took no call; `rest` is how long it asked to be left alone.

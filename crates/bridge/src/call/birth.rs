@@ -79,14 +79,14 @@ pub(crate) async fn from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request
         let cause = unborn.cause();
         shared.metrics.refused(cause.row().label);
         info!(source = %flow.peer, cause = cause.row().label, "INVITE refused: {unborn}");
-        let reply = refusal(shared, &unborn);
+        let reply = refusal(shared, flow, &unborn);
         shared.sip.send(Command::Respond { leg, reply }).await;
     }
 }
 
-fn refusal(shared: &Shared, unborn: &Unborn) -> Reply {
+fn refusal(shared: &Shared, flow: Flow, unborn: &Unborn) -> Reply {
     if let Unborn::PbxSdp(error) = unborn {
-        return headers::not_acceptable(error, &shared.agent());
+        return headers::not_acceptable(error, &shared.agent(flow));
     }
     headers::refusal(unborn.cause())
 }
@@ -121,6 +121,7 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
         debug!(sdp = %String::from_utf8_lossy(&request.body), "offer of the PBX");
     });
     let pbx = Pbx::new(route.trunk, shared.targets(route.trunk)).with_leg(leg, state);
+    session.set_digits(pbx.digits());
     let mut settings = pbx.settings(shared.config.calls);
     let left = shared.trunks.left(flow.trunk);
     settings.longest = settings.longest.into_iter().chain(left).min();
@@ -189,6 +190,7 @@ fn try_from_whatsapp(
         debug!(sdp = offer, "offer of WhatsApp");
     });
     let answer = session.whatsapp_answer(&remote);
+    session.set_digits(pbx.digits());
     let media = Media { session, remote: Some(remote) };
     let side = Side::FromWhatsApp { answer, connect: Box::new(connect) };
     let call = Call::from_whatsapp(pbx.settings(shared.config.calls), shared.now(), attempts);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media_relay::DigitMode;
 use media_relay::tone::Tone;
 
 use super::attempts::Failover;
@@ -121,6 +122,14 @@ impl Manners {
                 add: headers.add.clone(),
                 pass: headers.pass.clone(),
             },
+        }
+    }
+
+    /// How WhatsApp's digits go in RTP: one that goes by INFO does not go there as well.
+    pub(super) fn digits(&self) -> DigitMode {
+        match self.dtmf {
+            Dtmf::Rtp => DigitMode::Events,
+            Dtmf::Info(_) => DigitMode::Off,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use media_relay::Party;
 use media_relay::sdp::negotiation::Negotiation;
 use sip_core::message::{Method, Request, Response};
-use sip_core::{Command, Flow, LegId, Rejection, Reply, RequestId};
+use sip_core::{Command, Flow, LegId, OwnRequestId, Rejection, Reply, RequestId};
 use tracing::{debug, info};
 
 use super::cause::Cause;
@@ -37,6 +37,11 @@ impl CallTask {
             Sip::Answered(response) => self.answered(leg, &response).await,
             Sip::Rejected(rejection) => self.rejected(leg, &rejection),
             Sip::Request { id, request } => self.answer_pbx(leg, id, &request).await,
+            Sip::Response { id: OwnRequestId::REFRESH, result: Ok(response) } => {
+                if self.pbx.legs.get_mut(&leg).is_some_and(|leg| leg.refreshed(&response.body)) {
+                    self.hear(leg);
+                }
+            }
             Sip::Response { id, result } => {
                 let status = result.map(|response| response.status).map_err(|rejection| refusal(&rejection));
                 debug!(?id, ?status, "the PBX's answer to a request of ours");
@@ -79,7 +84,7 @@ impl CallTask {
             return;
         };
         let heard = state.answered(response);
-        if self.pbx.manners.is_offer_delayed {
+        if self.pbx.manners.is_offer_delayed && (heard.answer.is_some() || !heard.usable) {
             // An offer that can't be used is acknowledged all the same; BYE follows (RFC 3261 13.2.2.4).
             self.acknowledge(leg, heard.answer.as_deref()).await;
         }
@@ -157,6 +162,7 @@ impl CallTask {
         let Some(state) = self.pbx.legs.get_mut(&leg).filter(|_| self.media.is_some()) else {
             return Reply::new(488);
         };
+        let agent = self.shared.agent(state.flow);
         match state.change(&asked.body) {
             Ok(sdp) => {
                 self.hear(leg);
@@ -164,7 +170,7 @@ impl CallTask {
             }
             Err(Refused::Sdp(error)) => {
                 info!(%error, "the PBX's change of the session is refused");
-                headers::not_acceptable(&error, &self.agent())
+                headers::not_acceptable(&error, &agent)
             }
             Err(Refused::Glare) => Reply::new(491),
             Err(Refused::Unanswered) => headers::later(),
@@ -218,7 +224,7 @@ impl CallTask {
             }
             None => Err(headers::refusal(Cause::NothingToReplace)),
             Some(negotiation) => PbxLeg::invited(flow, negotiation, &invite.body)
-                .map_err(|error| headers::not_acceptable(&error, &self.agent())),
+                .map_err(|error| headers::not_acceptable(&error, &self.shared.agent(flow))),
         };
         match taken {
             Ok(leg) => {
@@ -240,11 +246,6 @@ impl CallTask {
         let media = self.media.as_ref()?;
         let (local, codecs) = (media.session.pbx_address(), self.pbx.codecs.clone());
         Some(Negotiation::new(local, self.shared.session_id(), codecs))
-    }
-
-    /// Our host, as a Warning names it.
-    fn agent(&self) -> String {
-        self.shared.agent()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use media_relay::DigitMode;
 use media_relay::sdp::pbx::Codec;
 use sip_core::message::{Response, Scheme};
 use sip_core::{Flow, LegId, OwnRequestId, RequestId};
@@ -73,6 +74,11 @@ impl Pbx {
     /// The limits and choices of a call of this trunk.
     pub(crate) fn settings(&self, calls: Settings) -> Settings {
         self.manners.settings(calls)
+    }
+
+    /// How WhatsApp's digits go in RTP.
+    pub(crate) fn digits(&self) -> DigitMode {
+        self.manners.digits()
     }
 
     /// Which refusals lead to the next target.

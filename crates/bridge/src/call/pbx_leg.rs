@@ -196,6 +196,20 @@ impl PbxLeg {
         if first { Acked::First { usable } } else { Acked::Later { usable } }
     }
 
+    /// The 2xx to a re-INVITE of ours that repeated what we said last, to refresh the session. Whether
+    /// it agrees on anything else than before: the PBX may have changed its mind.
+    pub(crate) fn refreshed(&mut self, sdp: &[u8]) -> bool {
+        if sdp.is_empty() || self.open != Open::Nothing {
+            return false;
+        }
+        let Ok(media) = self.negotiation.read_answer(sdp) else {
+            return false;
+        };
+        let is_new = self.agreed.as_ref() != Some(&media);
+        self.agreed = Some(media);
+        is_new
+    }
+
     /// A re-INVITE or UPDATE, or a PRACK with an offer: the SDP of its 200.
     ///
     /// # Errors
@@ -333,6 +347,16 @@ mod tests {
         assert!(leg.change(b"").is_ok_and(|sdp| sdp.contains("m=audio")), "without SDP the offer is ours");
         assert!(matches!(leg.change(THEIRS.as_bytes()), Err(Refused::Glare)), "until the ACK");
         assert_eq!(leg.acked(THEIRS.as_bytes()), Acked::Later { usable: true });
+    }
+
+    #[test]
+    fn a_refresh_may_bring_another_address() {
+        let mut leg = invited(THEIRS);
+        leg.final_sdp();
+        assert!(!leg.refreshed(THEIRS.as_bytes()), "the same again");
+        assert!(!leg.refreshed(b""));
+        assert!(leg.refreshed(THEIRS.replace("4000", "5000").as_bytes()));
+        assert_eq!(leg.agreed().map(|media| media.remote.port()), Some(5000));
     }
 
     #[test]

@@ -16,7 +16,8 @@ use super::manners::Dtmf;
 use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Side};
 
-/// The country of the ringing tone that a WhatsApp user hears when a transferor has left.
+/// The country of the ringing tone that a WhatsApp user hears when a transferor has left, where the
+/// trunk names none.
 const TONE_OF: &str = "us";
 
 impl CallTask {
@@ -47,7 +48,12 @@ impl CallTask {
 
     /// The WhatsApp user hears that the target of a transfer rings.
     pub(super) fn tone_to_whatsapp(&self) {
-        if let (Some(media), Some(tone)) = (&self.media, tone::ringback(TONE_OF)) {
+        let Some(media) = &self.media else {
+            return;
+        };
+        // What the transferor's phone still sends is heard no longer.
+        media.session.disconnect_pbx();
+        if let Some(tone) = self.pbx.manners.ringback.or_else(|| tone::ringback(TONE_OF)) {
             media.session.play_to_whatsapp(tone);
         }
     }
