@@ -66,7 +66,10 @@ const IO: &[&str] = &[
     "bridge/src/http.rs",
     "bridge/src/main.rs",
     "bridge/src/metrics.rs",
+    "bridge/src/random.rs",
     "bridge/src/record.rs",
+    "bridge/src/sip.rs",
+    "bridge/src/trunks.rs",
     "bridge/src/trunk/resolve.rs",
 ];
 

@@ -131,7 +131,7 @@ pub enum StartFailure {
         source: io::Error,
     },
     /// A SIP listener could not be bound, or its certificate not be read.
-    #[error("sip: {0}")]
+    #[error("sip.bind or [[sip.listener]] can't be listened on: {0}")]
     Sip(io::Error),
     /// The media workers could not start.
     #[error("media: {0}")]

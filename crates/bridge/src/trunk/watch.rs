@@ -173,9 +173,13 @@ impl Watch {
 const FIRST_PING_MS: u32 = 1000;
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
     use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+    fn start() -> Instant {
+        Instant::now()
+    }
 
     fn destination(last: u8) -> Destination {
         let address = SocketAddr::from(([10, 0, 0, last], 5060));
@@ -192,7 +196,7 @@ mod tests {
     }
 
     fn two() -> (Watch, Instant) {
-        let now = Instant::now();
+        let now = start();
         let mut watch = Watch::new(TrunkId(3), health::Policy { down_after: 1, ..health::Policy::default() });
         watch.located(now, vec![aim(1, 1), aim(2, 2)], &mut draw);
         (watch, now)
