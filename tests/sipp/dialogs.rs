@@ -27,6 +27,12 @@ played! {
     hold_by_the_address_0_0_0_0_is_absorbed: "uac_hold_zero_address", options, users::answers(), [Connect, Terminate];
     t38_alone_is_488_and_the_call_stands: "uac_reinvite_refused", options, users::answers(), [Connect, Terminate];
     an_update_is_answered_with_and_without_sdp: "uac_update", options, users::answers(), [Connect, Terminate];
+    a_prack_of_no_response_of_ours_is_481: "uac_prack_unknown", options, users::answers(), [Connect, Terminate];
+    an_update_on_the_early_dialog_is_answered: "uac_update_early", options, users::never_answers(), [Connect, Terminate];
+    another_codec_is_absorbed: "uac_reinvite_codec", options, users::answers(), [Connect, Terminate];
+    a_bye_needs_no_ack_before_it: "uac_bye_without_ack", every_copy, users::answers(), [Connect, Terminate];
+    our_bye_waits_for_the_ack: "uac_bye_waits_for_ack", every_copy, users::hangs_up_soon(), [Connect];
+    a_re_invite_before_the_ack_is_491: "uac_reinvite_before_ack", options, users::answers(), [Connect, Terminate];
     a_re_invite_moves_the_target: "uac_target_refresh", options, users::hangs_up_after_long(), [Connect];
 }
 

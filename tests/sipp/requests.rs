@@ -21,6 +21,7 @@ played! {
     a_bye_of_no_dialog_is_481: "bye_unknown", options, users::answers(), [];
     a_re_invite_of_no_dialog_is_481_and_no_call: "reinvite_unknown", options, users::answers(), [];
     an_update_of_no_dialog_is_481: "update_unknown", options, users::answers(), [];
+    a_prack_of_nothing_is_481: "prack_unknown", options, users::answers(), [];
     an_info_of_no_dialog_is_481: "info_unknown", options, users::answers(), [];
     an_invite_that_requires_the_unknown_is_420: "uac_require_unknown", options, users::answers(), [];
     a_body_of_an_unknown_kind_is_415: "uac_ctype_unknown", options, users::answers(), [];

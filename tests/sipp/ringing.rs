@@ -18,6 +18,7 @@ rung! {
     a_pbx_that_declines_rejects_the_call: "uas_decline", options, users::calls(), [PreAccept, Reject];
     a_302_out_of_the_trunk_is_not_followed: "uas_redirect_outside", options, users::calls(), [PreAccept, Reject];
     our_ack_and_bye_take_the_recorded_route: "uas_record_route", options, users::hangs_up_after(A_WORD), [PreAccept, Accept];
+    the_pbx_holds_a_call_it_was_rung_for: "uas_hold", options, users::calls(), [PreAccept, Accept, Terminate];
     the_answer_of_a_second_fork_is_hung_up: "uas_forked", options, users::hangs_up_after(2 * A_WORD), [PreAccept, Accept];
     an_answer_that_cannot_be_used_is_hung_up: "uas_bad_answer", options, users::calls(), [PreAccept, Reject];
 }

@@ -1,6 +1,6 @@
 //! WhatsApp, the bridge and a place for SIPp, on an address of loopback of their own.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +17,12 @@ use crate::sipp::{Message, Options, Sipp};
 
 /// Whom a scenario dials.
 pub(crate) const USER: &str = "15550000101";
+/// The ports of `bridge.toml`; none is one that the kernel gives away.
+const SIP: u16 = 15060;
+const WEBHOOK: u16 = 18080;
+const ADMIN: u16 = 19090;
+/// SIPp's port.
+const PBX: u16 = 15070;
 /// How long a scenario may take that waits for no long timer.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -24,6 +30,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Stage {
     pub(crate) whatsapp: WhatsApp,
     pub(crate) bridge: Program,
+    /// The bridge's address.
+    pub(crate) sip: SocketAddr,
     /// SIPp's address.
     pub(crate) pbx: SocketAddr,
     folder: TempDir,
@@ -46,24 +54,24 @@ impl Stage {
         let meta = WhatsAppConfig { bind: ip, timings, directory, ..WhatsAppConfig::new("") };
         let folder = tempfile::tempdir()?;
         let whatsapp = WhatsApp::start(meta.clone()).await?;
-        let pbx = UdpSocket::bind((ip, 0))?.local_addr()?;
+        let at = |port| SocketAddr::new(ip, port);
         let config = include_str!("bridge.toml")
             .replace("{ip}", &ip.to_string())
             .replace("{graph}", &whatsapp.graph_url())
-            .replace("{pbx}", &pbx.to_string())
+            .replace("{pbx}", &at(PBX).to_string())
             .replace("{phone_number_id}", &meta.phone_number_id)
             .replace("{display}", &meta.display_number);
-        let bridge = Program::start(&edit(config), &meta, folder.path()).await?;
-        whatsapp.set_webhook_url(format!("http://{}/webhook", bridge.webhook));
+        let bridge = Program::start(&edit(config), at(ADMIN), &meta, folder.path()).await?;
+        whatsapp.set_webhook_url(format!("http://{}/webhook", at(WEBHOOK)));
         whatsapp.verify_webhook().await?;
-        Ok(Self { whatsapp, bridge, pbx, folder })
+        Ok(Self { whatsapp, bridge, sip: at(SIP), pbx: at(PBX), folder })
     }
 
     /// What SIPp is run with: nothing but the usual.
     pub(crate) fn options(&self) -> Options {
         Options {
             local: self.pbx,
-            remote: self.bridge.sip,
+            remote: self.sip,
             dialled: USER.to_owned(),
             transport: "u1",
             every_copy: false,

@@ -14,6 +14,11 @@ pub(crate) fn hangs_up() -> Behaviour {
     Behaviour { hang_up_after: Some(Duration::from_millis(500)), ..answers() }
 }
 
+/// Answers, and hangs up before a slow PBX has said ACK.
+pub(crate) fn hangs_up_soon() -> Behaviour {
+    Behaviour { hang_up_after: Some(Duration::from_millis(150)), ..answers() }
+}
+
 /// Rings until somebody gives up.
 pub(crate) fn never_answers() -> Behaviour {
     Behaviour { pickup: Pickup::Never, ..Behaviour::default() }
