@@ -39,9 +39,42 @@ macro_rules! rung {
     )*};
 }
 
+/// `played!` with lines for the trunk, and with the form that it is of.
+macro_rules! played_with {
+    ($($when:ident $name:ident: $scenario:literal, $options:ident, $trunk:expr, $user:expr, $asked:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() -> anyhow::Result<()> {
+            if crate::sipp::skipped($scenario, crate::sipp::When::$when) {
+                return Ok(());
+            }
+            let stage = crate::stage::Stage::set_with($user, crate::stage::trunk($trunk)).await?;
+            stage.play_with($scenario, &stage.$options()).await?;
+            stage.at_rest(&$asked).await
+        }
+    )*};
+}
+
+/// `rung!` with lines for the trunk, and with the form that it is of.
+macro_rules! rung_with {
+    ($($when:ident $name:ident: $scenario:literal, $options:ident, $trunk:expr, $user:expr, $asked:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() -> anyhow::Result<()> {
+            if crate::sipp::skipped($scenario, crate::sipp::When::$when) {
+                return Ok(());
+            }
+            let user = crate::users::answers();
+            let stage = crate::stage::Stage::set_with(user, crate::stage::trunk($trunk)).await?;
+            stage.ring_with($scenario, $user, &stage.$options()).await?;
+            stage.at_rest(&$asked).await
+        }
+    )*};
+}
+
 mod cancel;
 mod dialogs;
 mod every_file;
 mod requests;
 mod ringing;
+mod session_timers;
 mod timers;
+mod transports;

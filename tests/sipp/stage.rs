@@ -26,6 +26,9 @@ const PBX: u16 = 15070;
 /// How long a scenario may take that waits for no long timer.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long one of the full form may take.
+const LONG: Duration = Duration::from_secs(90);
+
 /// What a scenario is played on.
 pub(crate) struct Stage {
     pub(crate) whatsapp: WhatsApp,
@@ -37,31 +40,33 @@ pub(crate) struct Stage {
     folder: TempDir,
 }
 
+/// Adds lines to the trunk of the bridge's configuration; `{ip}` is the address of all.
+pub(crate) fn trunk(lines: &str) -> impl FnOnce(String) -> String {
+    let lines = format!("{lines}\nhealth.interval_s = 0\n");
+    move |config| config.replace("health.interval_s = 0\n", &lines)
+}
+
 impl Stage {
     /// With a WhatsApp user who behaves so when called.
     pub(crate) async fn set(user: Behaviour) -> Result<Self> {
-        Self::set_with(user, Timings::quick(), |text| text).await
+        Self::set_with(user, |text| text).await
     }
 
-    /// The same with other times and with changes to the bridge's configuration.
-    pub(crate) async fn set_with(
-        user: Behaviour,
-        timings: Timings,
-        edit: impl FnOnce(String) -> String,
-    ) -> Result<Self> {
-        let ip = own_address();
+    /// The same with changes to the bridge's configuration.
+    pub(crate) async fn set_with(user: Behaviour, edit: impl FnOnce(String) -> String) -> Result<Self> {
+        let (ip, folder) = (own_address(), tempfile::tempdir()?);
         let directory = Arc::new(move |_: &str| user.clone());
-        let meta = WhatsAppConfig { bind: ip, timings, directory, ..WhatsAppConfig::new("") };
-        let folder = tempfile::tempdir()?;
+        let meta =
+            WhatsAppConfig { bind: ip, timings: Timings::quick(), directory, ..WhatsAppConfig::new("") };
         let whatsapp = WhatsApp::start(meta.clone()).await?;
         let at = |port| SocketAddr::new(ip, port);
-        let config = include_str!("bridge.toml")
+        let config = edit(include_str!("bridge.toml").to_owned())
             .replace("{ip}", &ip.to_string())
             .replace("{graph}", &whatsapp.graph_url())
             .replace("{pbx}", &at(PBX).to_string())
             .replace("{phone_number_id}", &meta.phone_number_id)
             .replace("{display}", &meta.display_number);
-        let bridge = Program::start(&edit(config), at(ADMIN), &meta, folder.path()).await?;
+        let bridge = Program::start(&config, at(ADMIN), &meta, folder.path()).await?;
         whatsapp.set_webhook_url(format!("http://{}/webhook", at(WEBHOOK)));
         whatsapp.verify_webhook().await?;
         Ok(Self { whatsapp, bridge, sip: at(SIP), pbx: at(PBX), folder })
@@ -69,15 +74,7 @@ impl Stage {
 
     /// What SIPp is run with: nothing but the usual.
     pub(crate) fn options(&self) -> Options {
-        Options {
-            local: self.pbx,
-            remote: self.sip,
-            dialled: USER.to_owned(),
-            transport: "u1",
-            every_copy: false,
-            limit: LIMIT,
-            lenient: false,
-        }
+        options(self.pbx.ip())
     }
 
     /// Retransmissions are seen.
@@ -88,6 +85,16 @@ impl Stage {
     /// What comes between two messages that SIPp sends in a row is passed over.
     pub(crate) fn lenient(&self) -> Options {
         Options { lenient: true, ..self.options() }
+    }
+
+    /// Waits out timers of the full form, and sees retransmissions.
+    pub(crate) fn long(&self) -> Options {
+        Options { limit: LONG, ..self.every_copy() }
+    }
+
+    /// By TCP.
+    pub(crate) fn by_tcp(&self) -> Options {
+        Options { transport: "t1", ..self.options() }
     }
 
     /// Runs a scenario in which SIPp speaks first.
@@ -172,6 +179,18 @@ impl Stage {
         wait_for("the Graph requests", || self.asked().len() >= asked.len()).await?;
         ensure!(self.asked() == asked, "the Graph API was asked {:?}, not {asked:?}", self.asked());
         Ok(())
+    }
+}
+
+fn options(ip: IpAddr) -> Options {
+    Options {
+        local: SocketAddr::new(ip, PBX),
+        remote: SocketAddr::new(ip, SIP),
+        dialled: USER.to_owned(),
+        transport: "u1",
+        every_copy: false,
+        limit: LIMIT,
+        lenient: false,
     }
 }
 
