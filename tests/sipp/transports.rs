@@ -1,0 +1,48 @@
+//! SIP by TCP. The SIPp of Debian knows no TLS: that is in the end-to-end tests.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::PATIENCE;
+use sandbox::whatsapp::Action::{Connect, Terminate};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+use crate::sipp::{When, skipped};
+use crate::stage::Stage;
+use crate::users;
+
+/// The same port by UDP and TCP.
+fn by_tcp(config: String) -> String {
+    let listener =
+        |transport| format!("[[sip.listener]]\ntransport = \"{transport}\"\nbind = \"{{ip}}:15060\"\n");
+    config.replace("[sip]\nbind = \"{ip}:15060\"\n", &format!("{}\n{}", listener("udp"), listener("tcp")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_by_tcp_is_answered_and_hung_up() -> Result<()> {
+    if skipped("uac_basic", When::Always) {
+        return Ok(());
+    }
+    let stage = Stage::set_with(users::answers(), by_tcp).await?;
+    stage.play_with("uac_basic", &stage.by_tcp()).await?;
+    stage.at_rest(&[Connect, Terminate]).await
+}
+
+/// RFC 5626 4.4.1: within 10 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_double_crlf_gets_one_back() -> Result<()> {
+    if skipped("CRLF keepalive", When::Always) {
+        return Ok(());
+    }
+    let stage = Stage::set_with(users::answers(), by_tcp).await?;
+    // From the PBX's address: a stranger would not be taken on.
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(stage.pbx.ip(), 0))?;
+    let mut stream = socket.connect(stage.sip).await?;
+    stream.write_all(b"\r\n\r\n").await?;
+    let mut pong = [0; 8];
+    let length = tokio::time::timeout(PATIENCE, stream.read(&mut pong)).await.context("no pong")??;
+    ensure!(pong[..length] == *b"\r\n", "{:?}", &pong[..length]);
+    stage.at_rest(&[]).await
+}
