@@ -160,7 +160,7 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running, StartFailure> {
     // Two providers are compiled in by different libraries; rustls wants to be told.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (sip, sip_events, driver) = crate::sip::bind(&config).await.map_err(StartFailure::Sip)?;
+    let (sip, sip_events, driver, sources) = crate::sip::bind(&config).await.map_err(StartFailure::Sip)?;
     let webhook = listen("webhook.listen", config.webhook.listen).await?;
     let admin = listen("admin.listen", config.admin.listen).await?;
     let (webhook_events, webhook_queue) = mpsc::channel(wa_signaling::webhook::server::QUEUE);
@@ -170,7 +170,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         verify_token: config.webhook.verify_token.source(),
     };
     let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
-    let (trunks, trunk_service) = Trunks::new(&config, sip.clone());
+    let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
     let shared = Arc::new(Shared {
         trunks,
         graph: GraphClient::new(graph).map_err(|error| StartFailure::Graph(error.to_string()))?,

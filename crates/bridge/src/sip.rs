@@ -1,7 +1,9 @@
 //! From the configuration to `sip-core`: its listeners, its trunks, and whom it listens to.
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sip_core::{
     Driver, Listener, ListenerId, Notice, Sip, SipConfig, StrangerAnswer, Strangers, TlsClient, TlsIdentity,
@@ -9,30 +11,58 @@ use sip_core::{
 };
 use tokio::sync::mpsc;
 
-use crate::config::{Config, Strangers as Answer, Tls};
+use crate::config::{Config, Network, Strangers as Answer, Tls, Trunk};
 use crate::random;
 
-/// Binds all listeners.
-pub(crate) async fn bind(config: &Config) -> io::Result<(Sip, mpsc::Receiver<Notice>, Driver)> {
-    sip_core::bind(sip_config(config)).await
+/// Whose messages are read: the networks of the configuration, and the targets wherever DNS has found
+/// them, for they answer from there.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    networks: Vec<(Network, TrunkId)>,
+    targets: RwLock<HashMap<IpAddr, TrunkId>>,
 }
 
-fn sip_config(config: &Config) -> SipConfig {
+impl Sources {
+    fn new(config: &Config) -> Self {
+        let of_trunk = |(id, trunk): (TrunkId, &Trunk)| -> Vec<_> {
+            trunk.sources.iter().map(|network| (*network, id)).collect()
+        };
+        Self { networks: trunks(config).flat_map(of_trunk).collect(), targets: RwLock::default() }
+    }
+
+    /// The trunk of an address: of several networks the one with the longest prefix has it.
+    fn trunk(&self, source: IpAddr) -> Option<TrunkId> {
+        let containing = self.networks.iter().filter(|(network, _)| network.contains(source));
+        let network = containing.max_by_key(|(network, _)| network.prefix());
+        network.map(|(_, trunk)| *trunk).or_else(|| {
+            let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+            targets.get(&source).copied()
+        })
+    }
+
+    /// Where the targets of all trunks are now.
+    pub(crate) fn set_targets(&self, targets: HashMap<IpAddr, TrunkId>) {
+        *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
+    }
+}
+
+/// Binds all listeners.
+pub(crate) async fn bind(config: &Config) -> io::Result<(Sip, mpsc::Receiver<Notice>, Driver, Arc<Sources>)> {
+    let sources = Arc::new(Sources::new(config));
+    let (sip, notices, driver) = sip_core::bind(sip_config(config, Arc::clone(&sources))).await?;
+    Ok((sip, notices, driver, sources))
+}
+
+fn sip_config(config: &Config, sources: Arc<Sources>) -> SipConfig {
     let listeners = config.sip.listeners.iter().map(|one| Listener {
         transport: one.transport,
         local: one.bind,
         advertised: one.advertised,
     });
-    let sources: Vec<_> = trunks(config)
-        .flat_map(|(id, trunk)| trunk.sources.iter().map(move |network| (*network, id)))
-        .collect();
-    let trunk_of = Arc::new(move |source| {
-        let containing = sources.iter().filter(|(network, _)| network.contains(source));
-        containing.max_by_key(|(network, _)| network.prefix()).map(|(_, trunk)| *trunk)
-    });
+    let trunk_of = Arc::new(move |source| sources.trunk(source));
     let mut sip = SipConfig::new(listeners.collect(), random::bytes(), trunk_of);
     sip.user_agent.clone_from(&config.sip.user_agent);
-    sip.trunks = config.trunks.iter().map(crate::config::Trunk::profile).collect();
+    sip.trunks = config.trunks.iter().map(Trunk::profile).collect();
     sip.tls_clients = trunks(config).map(|(id, trunk)| (id, tls_client(&trunk.tls))).collect();
     sip.tls_servers = (0..)
         .map(ListenerId)
@@ -47,7 +77,7 @@ fn sip_config(config: &Config) -> SipConfig {
     sip
 }
 
-fn trunks(config: &Config) -> impl Iterator<Item = (TrunkId, &crate::config::Trunk)> {
+fn trunks(config: &Config) -> impl Iterator<Item = (TrunkId, &Trunk)> {
     (0..).map(TrunkId).zip(&config.trunks)
 }
 
@@ -73,5 +103,25 @@ fn strangers(config: &Config) -> Strangers {
         rate: config.sip.rate,
         // Who must prove who he is may be anybody until then.
         untrusted: trunks(config).filter(|(_, trunk)| trunk.auth.is_some()).map(|(id, _)| id).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_answers_from_where_dns_found_it_and_no_network_loses_an_address() {
+        let networks = [("10.0.0.0/8", 0), ("10.0.0.5", 1)];
+        let networks = networks.map(|(text, id)| (text.parse().expect("a network"), TrunkId(id))).to_vec();
+        let sources = Sources { networks, targets: RwLock::default() };
+        let at = |address: &str| sources.trunk(address.parse().expect("an address"));
+        assert_eq!((at("10.0.0.5"), at("10.0.0.6")), (Some(TrunkId(1)), Some(TrunkId(0))));
+        assert_eq!(at("192.0.2.1"), None);
+        let found = ["192.0.2.1", "10.0.0.6"].map(|ip| (ip.parse().expect("an address"), TrunkId(2)));
+        sources.set_targets(found.into());
+        assert_eq!((at("192.0.2.1"), at("10.0.0.6")), (Some(TrunkId(2)), Some(TrunkId(0))));
+        sources.set_targets(HashMap::new());
+        assert_eq!(at("192.0.2.1"), None, "it has moved");
     }
 }

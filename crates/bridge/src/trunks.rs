@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::call::cause::Cause;
 use crate::config::{Config, Targets, Trunk};
 use crate::random::{self, draw};
+use crate::sip::Sources;
 use crate::trunk::failover::Refusal;
 use crate::trunk::health;
 use crate::trunk::limit::{Full, Gate, admit};
@@ -52,6 +53,7 @@ pub(crate) struct Trunks {
     all: Mutex<Gate>,
     each: Vec<State>,
     outcomes: mpsc::Sender<Outcome>,
+    sources: Arc<Sources>,
 }
 
 struct State {
@@ -100,7 +102,7 @@ fn today() -> u64 {
 
 impl Trunks {
     /// The trunks of a configuration, and the service that keeps them up to date.
-    pub(crate) fn new(config: &Config, sip: Sip) -> (Arc<Self>, Service) {
+    pub(crate) fn new(config: &Config, sip: Sip, sources: Arc<Sources>) -> (Arc<Self>, Service) {
         let (outcomes, queue) = mpsc::channel(OUTCOMES);
         let each = (0..).map(TrunkId).zip(&config.trunks).map(|(id, trunk)| State {
             config: trunk.clone(),
@@ -116,6 +118,7 @@ impl Trunks {
             all: Mutex::new(Gate::new(config.sip.limits)),
             each: each.collect(),
             outcomes,
+            sources,
             sip,
         });
         let service = Service {
@@ -321,7 +324,12 @@ impl Service {
     /// Asks DNS where the targets are.
     async fn locate(&mut self) {
         let trunks = Arc::clone(&self.trunks);
+        let mut answering = HashMap::new();
         for state in &trunks.each {
+            if let Some(register) = &state.config.register {
+                let registrar = self.destinations(&register.to).await;
+                answering.extend(registrar.iter().map(|one| (one.address.ip(), state.id)));
+            }
             let Targets::List(aims) = &state.config.targets else {
                 continue;
             };
@@ -329,7 +337,9 @@ impl Service {
             for aim in aims {
                 located.push((aim.clone(), self.destinations(&aim.target).await));
             }
-            let names = located.iter().flat_map(|(_, destinations)| destinations);
+            let found = || located.iter().flat_map(|(_, destinations)| destinations);
+            answering.extend(found().map(|one| (one.address.ip(), state.id)));
+            let names = found();
             for (address, host) in names.filter_map(|one| Some((one.address, one.host.as_deref()?))) {
                 trunks.sip.name_peer(address, host);
             }
@@ -341,6 +351,7 @@ impl Service {
             }
             lock(&state.watch).located(Instant::now(), located, &mut draw);
         }
+        trunks.sources.set_targets(answering);
     }
 
     async fn destinations(&self, target: &crate::trunk::target::Target) -> Vec<Destination> {
