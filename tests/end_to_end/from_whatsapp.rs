@@ -123,6 +123,33 @@ async fn the_pbx_is_dead() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silent_target_gives_way_to_the_next() -> Result<()> {
+    // A socket that answers nothing: bound, and never read.
+    let silent = std::net::UdpSocket::bind("127.0.0.9:5099")?;
+    let edit = |text: String| {
+        let lines = text.lines().map(|line| match line.strip_prefix("target = ") {
+            Some(target) => format!(
+                "targets = [{{ uri = \"127.0.0.9:5099\", priority = 1 }}, {{ uri = {target}, priority = 2 }}]"
+            ),
+            None => line.to_owned(),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let desk = desk_with(edit, Timings::quick()).await?;
+    let (call, user) = answered(&desk).await?;
+    silent.set_nonblocking(true)?;
+    let mut datagram = [0; 2000];
+    let mut asked = false;
+    while let Ok(length) = silent.recv(&mut datagram) {
+        asked |= datagram[..length].starts_with(b"INVITE ");
+    }
+    ensure!(asked, "the first target was not asked");
+    both_hear(&call, &user, PBX_HZ).await?;
+    call.hang_up();
+    at_rest(&desk).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn terminate_before_connect_rings_nobody() -> Result<()> {
     let desk = desk().await?;
     let webhooks = WebhookFaults { order: Order::TerminateFirst, ..WebhookFaults::default() };

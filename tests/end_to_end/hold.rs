@@ -13,7 +13,7 @@ use sandbox::whatsapp::{CallHandle, CallState, UserCall};
 /// The phone's tone.
 const PBX_HZ: f64 = 620.0;
 /// What was under way at a change has arrived by then.
-const UNDER_WAY: Duration = Duration::from_millis(200);
+pub(super) const UNDER_WAY: Duration = Duration::from_millis(200);
 
 /// Offers a direction, and checks the one in the answer.
 async fn change(call: &PhoneCall, offered: Direction, wanted: &str) -> Result<Change> {
@@ -24,7 +24,12 @@ async fn change(call: &PhoneCall, offered: Direction, wanted: &str) -> Result<Ch
 }
 
 /// Waits until so much has been heard since then, and judges whether it is this tone without a gap.
-async fn hears_since(who: &str, since: Instant, hz: f64, heard: impl Fn() -> Recording) -> Result<()> {
+pub(super) async fn hears_since(
+    who: &str,
+    since: Instant,
+    hz: f64,
+    heard: impl Fn() -> Recording,
+) -> Result<()> {
     let part = || heard().between(since, Instant::now());
     wait_for(&format!("sound at the {who}"), || part().length() >= LISTEN).await?;
     let heard = part().analyse(GAP).with_context(|| format!("the {who} heard silence"))?;

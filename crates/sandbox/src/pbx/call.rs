@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use super::change::{self, Change, Direction, Session};
-use super::core::Core;
+use super::core::{Core, PATIENCE};
 use super::media::Media;
 use super::sip::Message;
 use super::{Codec, Missed, outgoing};
@@ -91,6 +91,8 @@ pub(super) struct Progress {
     pub(super) cancel_wanted: bool,
     pub(super) hang_up_wanted: bool,
     pub(super) acked: bool,
+    /// The bodies of the NOTIFYs that came.
+    pub(super) notified: Vec<String>,
     pub(super) answered: Option<Instant>,
     pub(super) ending: Option<Ending>,
 }
@@ -257,6 +259,31 @@ impl PhoneCall {
     /// The call is not up, or no final response came.
     pub async fn change(&self, direction: Direction) -> Result<Change, Missed> {
         change::change(&self.0, direction).await
+    }
+
+    /// Sends REFER (RFC 3515) to whom the other end is to call instead, and gives the status of its
+    /// final response.
+    ///
+    /// # Errors
+    /// The call is not up, or no final response came.
+    pub async fn refer(&self, to: &str) -> Result<u16, Missed> {
+        let call = &self.0;
+        let missed =
+            || Missed { wanted: "an answer to REFER".to_owned(), within: PATIENCE, instead: call.story() };
+        let dialog = call.dialog.get().filter(|_| !call.is_over()).ok_or_else(missed)?;
+        let refer = call.request(dialog, "REFER").with("Contact", &dialog.contact);
+        let refer = refer.with("Refer-To", format!("<{to}>"));
+        let response = call.core.request(dialog.address, refer, &call.key).await;
+        response.and_then(|response| response.status()).ok_or_else(missed)
+    }
+
+    /// Waits for a NOTIFY whose body begins with this.
+    ///
+    /// # Errors
+    /// None came in time.
+    pub async fn notified(&self, line: &str, within: Duration) -> Result<(), Missed> {
+        let came = |p: &Progress| p.notified.iter().any(|body| body.starts_with(line)).then_some(());
+        self.0.wait(format!("NOTIFY with {line}"), within, came).await
     }
 
     /// The codec in use, once it is agreed.

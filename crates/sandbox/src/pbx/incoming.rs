@@ -179,6 +179,10 @@ pub(super) async fn in_dialog(core: &Core, call: Option<Arc<Call>>, request: &Me
             call.end(Ending::Bye { reason });
             Message::response(request, 200, "OK")
         }
+        ("NOTIFY", Some(call)) => {
+            call.progress.send_modify(|progress| progress.notified.push(request.body.clone()));
+            Message::response(request, 200, "OK")
+        }
         ("BYE", None) => {
             core.complaints.add("BYE outside any dialog".to_owned());
             Message::response(request, 481, "Call/Transaction Does Not Exist")
