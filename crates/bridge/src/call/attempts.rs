@@ -9,50 +9,14 @@ use std::collections::VecDeque;
 use sip_core::LegId;
 
 use super::event::SipRefusal;
-
-/// The most statuses that a setting may name.
-pub const MAX_STATUSES: usize = 16;
-
-/// The refusals that lead to the next target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failover {
-    statuses: [u16; MAX_STATUSES],
-}
-
-impl Failover {
-    /// On these statuses, beside silence and transport errors; those over [`MAX_STATUSES`] don't count.
-    #[must_use]
-    pub fn on(named: &[u16]) -> Self {
-        let mut statuses = [0; MAX_STATUSES];
-        for (place, status) in statuses.iter_mut().zip(named) {
-            *place = *status;
-        }
-        Self { statuses }
-    }
-
-    /// Whether the target that refused this way is passed over.
-    #[must_use]
-    pub fn leads_on(&self, refusal: SipRefusal) -> bool {
-        match refusal {
-            SipRefusal::Status(status) => status != 0 && self.statuses.contains(&status),
-            SipRefusal::Silence | SipRefusal::Timeout | SipRefusal::Unreachable => true,
-            SipRefusal::Redirected(_) => false,
-        }
-    }
-}
-
-impl Default for Failover {
-    fn default() -> Self {
-        Self::on(&[500, 502, 503, 504])
-    }
-}
+use crate::trunk::failover::Policy;
 
 /// The targets that one call tries: a leg for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempts {
     current: LegId,
     left: VecDeque<LegId>,
-    failover: Failover,
+    failover: Policy,
     rang: bool,
     redirected: bool,
 }
@@ -60,7 +24,7 @@ pub struct Attempts {
 impl Attempts {
     /// The legs of the targets, the best first.
     #[must_use]
-    pub fn new(first: LegId, others: impl IntoIterator<Item = LegId>, failover: Failover) -> Self {
+    pub fn new(first: LegId, others: impl IntoIterator<Item = LegId>, failover: Policy) -> Self {
         let left = others.into_iter().collect();
         Self { current: first, left, failover, rang: false, redirected: false }
     }
@@ -84,7 +48,7 @@ impl Attempts {
                 self.redirected = true;
                 Some(leg)
             }
-            other if !self.rang && self.failover.leads_on(other) => self.left.pop_front(),
+            other if self.failover.verdict(other.into(), self.rang).next => self.left.pop_front(),
             SipRefusal::Status(_)
             | SipRefusal::Redirected(_)
             | SipRefusal::Silence
@@ -101,7 +65,7 @@ mod tests {
     use super::*;
 
     fn three() -> Attempts {
-        Attempts::new(LegId(0), [LegId(2), LegId(4)], Failover::default())
+        Attempts::new(LegId(0), [LegId(2), LegId(4)], Policy::default())
     }
 
     #[test]
@@ -127,8 +91,8 @@ mod tests {
     fn unavailable_leads_on_by_setting() {
         for status in [408, 480] {
             assert_eq!(three().after(SipRefusal::Status(status)), None);
-            let failover = Failover::on(&[503, 408, 480]);
-            let mut attempts = Attempts { failover, ..three() };
+            let failover = Policy { on: vec![503, 408, 480], ..Policy::default() };
+            let mut attempts = Attempts { failover: failover.clone(), ..three() };
             assert_eq!(attempts.after(SipRefusal::Status(status)), Some(LegId(2)));
         }
     }

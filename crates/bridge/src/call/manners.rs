@@ -5,10 +5,10 @@ use std::time::Duration;
 use media_relay::DigitMode;
 use media_relay::tone::Tone;
 
-use super::attempts::Failover;
 pub use super::info::Form;
 use super::settings::{Ringback, Settings};
 use crate::config::{self, Trunk};
+use crate::trunk::failover::Policy;
 
 /// How digits from WhatsApp reach the PBX. From it, all ways are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,8 @@ pub struct InviteHeaders {
 /// The choices of one trunk.
 #[derive(Clone, Debug)]
 pub struct Manners {
-    /// How long a target may say nothing at all.
-    pub silence: Duration,
-    /// Which refusals lead to the next target.
-    pub failover: Failover,
+    /// When the next target is tried.
+    pub failover: Policy,
     /// Whether a 3xx to one of the trunk's own targets is followed.
     pub redirect: bool,
     /// Whether REFER is obeyed.
@@ -71,8 +69,7 @@ pub struct Manners {
 impl Default for Manners {
     fn default() -> Self {
         Self {
-            silence: Duration::from_secs(4),
-            failover: Failover::default(),
+            failover: Policy::default(),
             redirect: false,
             transfer: true,
             is_offer_delayed: false,
@@ -96,8 +93,7 @@ impl Manners {
     pub fn of(trunk: &Trunk) -> Self {
         let headers = &trunk.headers;
         Self {
-            silence: trunk.failover.silence,
-            failover: Failover::on(&trunk.failover.on),
+            failover: trunk.failover.clone(),
             redirect: trunk.redirect,
             transfer: trunk.transfer,
             is_offer_delayed: trunk.session.offer == config::Offer::Delayed,

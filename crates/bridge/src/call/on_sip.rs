@@ -17,6 +17,7 @@ use super::pbx::{self, MAX_LEGS, Plan, Referral};
 use super::pbx_leg::{Acked, PbxLeg, Refused};
 use super::refer::Refer;
 use super::task::CallTask;
+use crate::trunk::failover::Refusal;
 
 impl CallTask {
     pub(super) async fn take_sip(&mut self, leg: LegId, event: sip_core::Event) {
@@ -101,13 +102,9 @@ impl CallTask {
             }
             info!(status = response.status, reason = response.reason, "refused by the PBX");
         }
-        let failover = &self.pbx.manners.failover;
-        if let Some(plan) = self.pbx.planned(leg).filter(|_| failover.leads_on(event)) {
-            let rest = match rejection {
-                Rejection::Response(response) => pbx::retry_after(response),
-                Rejection::Timeout | Rejection::Silence | Rejection::Transport => None,
-            };
-            self.shared.target_failed(plan.flow, event, rest);
+        let verdict = self.pbx.manners.failover.verdict(weighed(event, rejection), false);
+        if let Some(plan) = self.pbx.planned(leg).filter(|_| verdict.next) {
+            self.shared.target_failed(plan.flow, event, verdict.rest);
         }
         self.tell_sip(leg, SipEvent::Refused(event));
     }
@@ -255,5 +252,15 @@ fn refusal(rejection: &Rejection) -> SipRefusal {
         Rejection::Silence => SipRefusal::Silence,
         Rejection::Timeout => SipRefusal::Timeout,
         Rejection::Transport => SipRefusal::Unreachable,
+    }
+}
+
+/// What a refusal says of its target, with how long that asks to be left alone.
+fn weighed(event: SipRefusal, rejection: &Rejection) -> Refusal {
+    match (Refusal::from(event), rejection) {
+        (Refusal::Status { status, .. }, Rejection::Response(response)) => {
+            Refusal::Status { status, retry_after: pbx::retry_after(response.as_ref()) }
+        }
+        (refusal, _) => refusal,
     }
 }

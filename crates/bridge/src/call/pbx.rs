@@ -9,13 +9,13 @@ use media_relay::sdp::pbx::Codec;
 use sip_core::message::{Response, Scheme};
 use sip_core::{Flow, LegId, OwnRequestId, RequestId};
 
-use super::attempts::Failover;
 use super::manners::Manners;
 use super::pbx_leg::PbxLeg;
 use super::refer::Refer;
 use super::settings::Settings;
 use crate::config::Trunk;
 use crate::id::CallId;
+use crate::trunk::failover::Policy;
 
 /// The most legs of a call at a time; an INVITE with Replaces that comes on top is refused.
 pub(super) const MAX_LEGS: usize = 16;
@@ -82,8 +82,8 @@ impl Pbx {
     }
 
     /// Which refusals lead to the next target.
-    pub(crate) fn failover(&self) -> Failover {
-        self.manners.failover
+    pub(crate) fn failover(&self) -> Policy {
+        self.manners.failover.clone()
     }
 
     /// A leg that the PBX began; its sound is that of the PBX from the first on.

@@ -82,7 +82,7 @@ impl CallTask {
             user: &plan.user,
             local: self.shared.advertised(plan.flow),
             call_id: &call_id,
-            silence: self.pbx.manners.silence,
+            silence: self.pbx.manners.failover.silence,
         };
         let refer = plan.refer.as_deref();
         let mut invite = invite::invite(to, &about, &self.pbx.manners.headers, offer.as_deref(), refer);

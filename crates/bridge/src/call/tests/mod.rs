@@ -13,7 +13,7 @@ use super::action::{Action, Outcome};
 use super::cause::Cause;
 use sip_core::LegId;
 
-use super::attempts::{Attempts, Failover};
+use super::attempts::Attempts;
 use super::event::{Event, SipEvent};
 use super::machine::{Call, Settings};
 
@@ -42,7 +42,8 @@ impl Bench {
 
     pub(super) fn from_whatsapp(settings: Settings) -> Self {
         let now = Instant::now();
-        let attempts = Attempts::new(FIRST, [SECOND_TARGET, THIRD_TARGET], Failover::default());
+        let attempts =
+            Attempts::new(FIRST, [SECOND_TARGET, THIRD_TARGET], crate::trunk::failover::Policy::default());
         Self { call: Call::from_whatsapp(settings, now, attempts), now }
     }
 
