@@ -242,6 +242,7 @@ impl Running {
         shared.metrics.set_draining();
         shared.sip.send(Command::Ready { trunk: None, ready: false }).await;
         shared.directory.all(|| Input::Shutdown);
+        shared.trunks.farewell().await;
         shared.tasks.close();
         if timeout(FAREWELL, shared.tasks.wait()).await.is_err() {
             tracing::warn!(calls = shared.directory.len(), "stopped with calls not ended");

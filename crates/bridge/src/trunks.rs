@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,8 +14,8 @@ use sip_core::registration::{
     Status as RegistrationStatus,
 };
 use sip_core::{Command, Flow, OutgoingRequest, OwnRequestId, Rejection, Sip, Transport, TrunkId};
-use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::call::cause::Cause;
@@ -36,11 +37,20 @@ const LOCATE_EVERY: Duration = Duration::from_secs(15);
 /// for long. What does not fit is dropped: the request counts as unanswered.
 const OUTCOMES: usize = 1024;
 
-/// What `sip-core` says of a request of ours, or of who has registered.
+/// How long the farewell to the registrars may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What the service is told.
 #[derive(Debug)]
 pub(crate) enum Outcome {
+    /// What came of a request of ours.
     Reply(OwnRequestId, Result<Box<Response>, Rejection>),
+    /// Who has registered.
     Bindings(TrunkId, Vec<Binding>),
+    /// A call failed: a target is to be looked at now.
+    CallFailed,
+    /// The program ends: our registrations are taken back; dropped when they are.
+    Farewell(oneshot::Sender<()>),
 }
 
 /// All trunks.
@@ -62,6 +72,8 @@ struct State {
     watch: Mutex<Watch>,
     gate: Mutex<Gate>,
     ledger: Mutex<Ledger>,
+    /// What OPTIONS is answered.
+    ready: AtomicBool,
 }
 
 /// A call that counts on its trunk, until it is dropped.
@@ -110,6 +122,7 @@ impl Trunks {
             watch: Mutex::new(Watch::new(id, trunk.health)),
             gate: Mutex::new(Gate::new(trunk.limits)),
             ledger: Mutex::new(Ledger::new(trunk.budget)),
+            ready: AtomicBool::new(true),
         });
         let trunks = Arc::new(Self {
             listeners: config.sip.listeners.iter().map(|one| (one.transport, one.bind)).collect(),
@@ -126,6 +139,7 @@ impl Trunks {
             queue,
             resolver: None,
             pings: HashMap::new(),
+            leaving: None,
             registrations: Vec::new(),
             next_request: 1,
         };
@@ -183,8 +197,7 @@ impl Trunks {
         warn!(%flow, ?refusal, ?rest, "a target of the trunk takes no call");
         if let Some(state) = self.state(flow.trunk) {
             lock(&state.watch).call_failed(now, flow, refusal, rest);
-            // The service looks at its deadline anew.
-            let _ = self.outcomes.try_send(Outcome::Reply(OwnRequestId(0), Err(Rejection::Silence)));
+            self.outcome(Outcome::CallFailed);
         }
     }
 
@@ -192,7 +205,7 @@ impl Trunks {
     pub(crate) fn admit(self: &Arc<Self>, now: Instant, trunk: TrunkId) -> Result<Ticket, Cause> {
         let state = self.state(trunk).ok_or(Cause::Internal)?;
         let admitted = admit(now, &mut [&mut *lock(&self.all), &mut *lock(&state.gate)]);
-        self.tell_ready(now, state);
+        self.tell_ready(now);
         admitted.map_err(Cause::from)?;
         Ok(Ticket { trunks: Arc::clone(self), trunk })
     }
@@ -238,15 +251,27 @@ impl Trunks {
         lock(&self.all).release();
         if let Some(state) = self.state(trunk) {
             lock(&state.gate).release();
-            self.tell_ready(Instant::now(), state);
+            self.tell_ready(Instant::now());
         }
     }
 
     /// OPTIONS is answered 503 where no call fits.
-    fn tell_ready(&self, now: Instant, state: &State) {
+    fn tell_ready(&self, now: Instant) {
         let is_full = |gate: &Mutex<Gate>| lock(gate).check(now) == Err(Full::Calls);
-        let ready = !is_full(&self.all) && !is_full(&state.gate);
-        self.sip.tell(Command::Ready { trunk: Some(state.id), ready });
+        let is_all_full = is_full(&self.all);
+        for state in &self.each {
+            let ready = !is_all_full && !is_full(&state.gate);
+            if state.ready.swap(ready, Ordering::Relaxed) != ready {
+                self.sip.tell(Command::Ready { trunk: Some(state.id), ready });
+            }
+        }
+    }
+
+    /// Takes our registrations back.
+    pub(crate) async fn farewell(&self) {
+        let (done, gone) = oneshot::channel();
+        self.outcome(Outcome::Farewell(done));
+        let _ = timeout(FAREWELL, gone).await;
     }
 }
 
@@ -259,6 +284,8 @@ pub(crate) struct Service {
     pings: HashMap<OwnRequestId, (TrunkId, Destination)>,
     registrations: Vec<Registered>,
     next_request: u64,
+    /// Who waits for the registrations to be taken back.
+    leaving: Option<oneshot::Sender<()>>,
 }
 
 /// A registration of ours.
@@ -377,6 +404,17 @@ impl Service {
     fn take(&mut self, outcome: Outcome) {
         let now = Instant::now();
         match outcome {
+            Outcome::CallFailed => {
+                for state in &self.trunks.each {
+                    lock(&state.watch).handle_timeout(now);
+                }
+            }
+            Outcome::Farewell(done) => {
+                self.leaving = Some(done);
+                for one in &mut self.registrations {
+                    one.machine.handle(now, RegistrationInput::Stop);
+                }
+            }
             Outcome::Bindings(trunk, bindings) => {
                 if let Some(state) = self.trunks.state(trunk) {
                     info!(trunk = state.config.name, contacts = bindings.len(), "registered contacts");
@@ -425,6 +463,10 @@ impl Service {
                 self.registration(index, output).await;
             }
         }
+        if self.registrations.iter().all(|one| one.out.is_none()) {
+            // Whoever waits sees it dropped.
+            self.leaving = None;
+        }
     }
 
     fn request_id(&mut self) -> OwnRequestId {
@@ -438,6 +480,7 @@ impl Service {
         };
         let id = self.request_id();
         let uri = uri_of(&target, None);
+        self.pings.retain(|_, (trunk, other)| *trunk != state.id || *other != target);
         self.pings.insert(id, (state.id, target));
         let request = OutgoingRequest {
             id,
