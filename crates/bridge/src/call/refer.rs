@@ -3,7 +3,7 @@
 //! Only the user part of the Refer-To counts, and a Replaces in it: the call goes to the trunk that
 //! asked, wherever the URI points, so that nobody is called whom the trunk could not call.
 
-use sip_core::message::{NameAddr, Request, Scheme, reason_phrase};
+use sip_core::message::{NameAddr, Request, Scheme, reason_phrase, unescape};
 use sip_core::{Body, Reply};
 
 /// Longest Refer-To user part and Replaces that are taken on.
@@ -144,21 +144,6 @@ fn is_replaces(value: &str) -> bool {
         && has_call_id
         && has("to-tag")
         && has("from-tag")
-}
-
-fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let high = char::from(rest.next()?).to_digit(16)?;
-            let low = char::from(rest.next()?).to_digit(16)?;
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 fn first_word(value: &str) -> &str {

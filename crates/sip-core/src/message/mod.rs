@@ -20,7 +20,7 @@ pub use headers::{CSeq, Headers};
 pub use name_addr::NameAddr;
 pub use params::Params;
 pub use parse::ParseError;
-pub use uri::{Scheme, Uri};
+pub use uri::{Scheme, Uri, unescape};
 pub use via::Via;
 
 /// A request or a response.

@@ -67,19 +67,7 @@ impl Uri {
 
     /// The user part with its %-escapes resolved; `None` where there is none or it is not UTF-8.
     pub fn user_unescaped(&self) -> Option<String> {
-        let user = self.user.as_deref()?;
-        let mut bytes = Vec::with_capacity(user.len());
-        let mut rest = user.bytes();
-        while let Some(byte) = rest.next() {
-            if byte == b'%' {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                bytes.push(u8::try_from(high * 16 + low).ok()?);
-            } else {
-                bytes.push(byte);
-            }
-        }
-        String::from_utf8(bytes).ok()
+        unescape(self.user.as_deref()?)
     }
 
     /// Where the URI points without asking the DNS: its host if that is an address, and its port.
@@ -135,6 +123,22 @@ fn split_params(text: &str) -> Option<(&str, Params)> {
         Some((head, params)) => Some((head, Params::parse(params)?)),
         None => Some((text, Params::default())),
     }
+}
+
+/// A text with its %-escapes resolved (RFC 3261 19.1.2); `None` where one is broken or it is not UTF-8.
+pub fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 impl FromStr for Uri {
