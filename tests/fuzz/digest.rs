@@ -11,7 +11,7 @@ pub(crate) fn digest(data: &[u8]) {
     let request = Protected { method: "INVITE", uri: "sip:200@192.0.2.1", body: b"v=0\r\n" };
     for challenge in challenges(&text) {
         let again = challenges(&challenge.to_string());
-        assert_eq!(again, [challenge.clone()], "{challenge}");
+        assert_eq!(again, std::slice::from_ref(&challenge), "{challenge}");
         let answer = challenge.answer(&with, request, 1, "cnonce");
         assert_eq!(authorization(&answer.to_string()).as_ref(), Some(&answer), "{answer}");
         assert!(answer.is_by(&password, request.method, request.body));
