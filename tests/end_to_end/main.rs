@@ -6,4 +6,5 @@ mod hold;
 mod hostile;
 mod observed;
 mod to_whatsapp;
+mod torture;
 mod transfer;

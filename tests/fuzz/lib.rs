@@ -5,23 +5,27 @@ mod calls;
 mod digest;
 mod message;
 mod sdp;
+mod stream;
 
 /// One thing that is fuzzed.
 #[derive(Debug)]
 pub struct Target {
     /// Its name, that of its corpus folder too.
     pub name: &'static str,
+    /// A folder of further seeds, of the whole project: files that other tests hold already.
+    pub seeds: Option<&'static str>,
     /// Panics when something is wrong.
     pub body: fn(&[u8]),
 }
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "datagram", body: message::datagram },
-    Target { name: "uri", body: message::uri },
-    Target { name: "digest", body: digest::digest },
-    Target { name: "sdp", body: sdp::sdp },
-    Target { name: "calls", body: calls::calls },
+    Target { name: "datagram", seeds: Some("crates/sip-core/tests/torture"), body: message::datagram },
+    Target { name: "stream", seeds: None, body: stream::stream },
+    Target { name: "uri", seeds: None, body: message::uri },
+    Target { name: "digest", seeds: None, body: digest::digest },
+    Target { name: "sdp", seeds: None, body: sdp::sdp },
+    Target { name: "calls", seeds: None, body: calls::calls },
 ];
 
 /// The target of this name.
