@@ -10,6 +10,7 @@ use crate::stage::{Stage, target_is_second};
 use crate::users;
 
 played! {
+    a_call_of_the_trunk_is_taken_over: "uac_replaces", options, users::answers(), [Connect, Terminate];
     what_replaces_nothing_is_481_and_no_call: "uac_replaces_unknown", options, users::answers(), [];
 }
 
@@ -32,6 +33,11 @@ async fn transferred(phone: &str, target: &str, asked: &[Action]) -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blind_transfer_leaves_whatsapp_alone() -> Result<()> {
     transferred("uac_refer", "uas_referred", &[Connect]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_hangs_up_while_the_target_rings_has_transferred() -> Result<()> {
+    transferred("uac_refer_leaves", "uas_referred_late", &[Connect]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
