@@ -14,6 +14,11 @@ played! {
     an_emergency_number_is_for_another_route: "uac_emergency", options, users::answers(), [];
 }
 
+played_with! {
+    Always a_number_that_the_trunk_may_not_call_is_403: "uac_refused_prefix", options, "dial.refused = [\"+1555\"]", users::answers(), [];
+    Always a_call_lasts_as_long_as_its_trunk_allows: "uac_longest_call", options, "limits.longest_call_s = 1", users::answers(), [Connect, Terminate];
+}
+
 rung! {
     the_caller_has_a_name_a_number_and_whatsapps_headers: "uas_identity", options, users::hangs_up_after(Duration::from_millis(1200)), [PreAccept, Accept];
 }

@@ -65,16 +65,26 @@ async fn a_port_that_is_closed_goes_to_the_next_target() -> Result<()> {
     stage.at_rest(&[PreAccept, Accept]).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn busy_goes_to_no_other_target() -> Result<()> {
-    if skipped("uas_busy", When::Always) {
+/// The first target plays this, and the second is not asked.
+async fn not_the_next_after(first: &str) -> Result<()> {
+    if skipped(first, When::Always) {
         return Ok(());
     }
     let stage = Stage::set_with(users::answers(), two_targets("")).await?;
     let second = UdpSocket::bind(stage.second)?;
-    stage.ring_with("uas_busy", users::calls(), &stage.every_copy()).await?;
+    stage.ring_with(first, users::calls(), &stage.every_copy()).await?;
     hears_nothing(&second)?;
     stage.at_rest(&[PreAccept, Reject]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn busy_goes_to_no_other_target() -> Result<()> {
+    not_the_next_after("uas_busy").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_503_after_ringing_goes_to_no_other_target() -> Result<()> {
+    not_the_next_after("uas_rings_unavailable").await
 }
 
 fn hears_nothing(socket: &UdpSocket) -> Result<()> {
