@@ -70,11 +70,18 @@ macro_rules! rung_with {
     )*};
 }
 
+mod admission;
 mod cancel;
 mod dialogs;
+mod digest;
 mod every_file;
+mod failover;
+mod offers;
+mod register;
+mod reliable;
 mod requests;
 mod ringing;
 mod session_timers;
 mod timers;
+mod transfer;
 mod transports;

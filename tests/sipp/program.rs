@@ -37,7 +37,11 @@ impl Program {
         let mut command = Command::new(program()?);
         command.arg("run").arg("--config").arg(&file).env("RUST_LOG", LOG);
         command.env("SIPP_APP_SECRET", &meta.app_secret).env("SIPP_VERIFY_TOKEN", &meta.verify_token);
-        command.env("SIPP_TOKEN", &meta.token).kill_on_drop(true).stdin(Stdio::null());
+        command
+            .env("SIPP_TOKEN", &meta.token)
+            .env("SIPP_PASSWORD", "secret")
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
         command.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
         let mut process = command.spawn().context("wa-bridge does not run")?;
         let limit = Instant::now() + PATIENCE;

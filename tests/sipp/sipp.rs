@@ -61,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) limit: Duration,
     /// What is not expected is passed over: where SIPp sends twice in a row, it may hear something between.
     pub(crate) lenient: bool,
+    /// More of SIPp's own options.
+    pub(crate) more: Vec<String>,
 }
 
 /// A scenario that runs; it is killed when this is dropped.
@@ -91,6 +93,7 @@ impl Sipp {
         if options.lenient {
             command.args(["-default_behaviors", "all,-abortunexp"]);
         }
+        command.args(&options.more);
         command.env("TERM", "xterm").current_dir(folder).kill_on_drop(true).stdin(Stdio::null());
         let screen = File::create(folder.join(format!("{scenario}.screen")))?;
         command.stdout(screen.try_clone()?).stderr(screen);

@@ -23,6 +23,8 @@ const WEBHOOK: u16 = 18080;
 const ADMIN: u16 = 19090;
 /// SIPp's port.
 const PBX: u16 = 15070;
+/// The port of a second SIPp.
+const SECOND: u16 = 15080;
 /// How long a scenario may take that waits for no long timer.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -37,6 +39,8 @@ pub(crate) struct Stage {
     pub(crate) sip: SocketAddr,
     /// SIPp's address.
     pub(crate) pbx: SocketAddr,
+    /// A second SIPp's address.
+    pub(crate) second: SocketAddr,
     folder: TempDir,
 }
 
@@ -44,6 +48,28 @@ pub(crate) struct Stage {
 pub(crate) fn trunk(lines: &str) -> impl FnOnce(String) -> String {
     let lines = format!("{lines}\nhealth.interval_s = 0\n");
     move |config| config.replace("health.interval_s = 0\n", &lines)
+}
+
+/// Both SIPps are targets of the trunk.
+pub(crate) fn two_targets(more: &str) -> impl FnOnce(String) -> String {
+    let targets = format!("targets = [\"{{ip}}:{PBX}\", \"{{ip}}:{SECOND}\"]\n{more}");
+    move |config| trunk(&targets)(without_target(&config))
+}
+
+/// The second SIPp alone is the trunk's target.
+pub(crate) fn target_is_second(more: &str) -> impl FnOnce(String) -> String {
+    let target = format!("target = \"{{ip}}:{SECOND}\"\n{more}");
+    move |config| trunk(&target)(without_target(&config))
+}
+
+/// The trunk's target is where the PBX has registered from.
+pub(crate) fn target_is_registered(more: &str) -> impl FnOnce(String) -> String {
+    let target = format!("target = \"registered\"\n{more}");
+    move |config| trunk(&target)(without_target(&config))
+}
+
+fn without_target(config: &str) -> String {
+    config.lines().filter(|line| !line.starts_with("target = ")).map(|line| format!("{line}\n")).collect()
 }
 
 impl Stage {
@@ -54,7 +80,15 @@ impl Stage {
 
     /// The same with changes to the bridge's configuration.
     pub(crate) async fn set_with(user: Behaviour, edit: impl FnOnce(String) -> String) -> Result<Self> {
-        let (ip, folder) = (own_address(), tempfile::tempdir()?);
+        Self::set_at(own_address(), tempfile::tempdir()?, user, edit).await
+    }
+
+    async fn set_at(
+        ip: IpAddr,
+        folder: TempDir,
+        user: Behaviour,
+        edit: impl FnOnce(String) -> String,
+    ) -> Result<Self> {
         let directory = Arc::new(move |_: &str| user.clone());
         let meta =
             WhatsAppConfig { bind: ip, timings: Timings::quick(), directory, ..WhatsAppConfig::new("") };
@@ -69,7 +103,19 @@ impl Stage {
         let bridge = Program::start(&config, at(ADMIN), &meta, folder.path()).await?;
         whatsapp.set_webhook_url(format!("http://{}/webhook", at(WEBHOOK)));
         whatsapp.verify_webhook().await?;
-        Ok(Self { whatsapp, bridge, sip: at(SIP), pbx: at(PBX), folder })
+        Ok(Self { whatsapp, bridge, sip: at(SIP), pbx: at(PBX), second: at(SECOND), folder })
+    }
+
+    /// With a PBX that plays this scenario before the bridge is there.
+    pub(crate) async fn set_behind(
+        scenario: &str,
+        user: Behaviour,
+        edit: impl FnOnce(String) -> String,
+    ) -> Result<(Self, Sipp)> {
+        let (ip, folder) = (own_address(), tempfile::tempdir()?);
+        let sipp = Sipp::start(scenario, &options(ip), folder.path())?;
+        sipp.listens().await?;
+        Ok((Self::set_at(ip, folder, user, edit).await?, sipp))
     }
 
     /// What SIPp is run with: nothing but the usual.
@@ -87,14 +133,37 @@ impl Stage {
         Options { lenient: true, ..self.options() }
     }
 
+    /// Credentials are for the Request-URI of the call: SIPp alone would leave the user out.
+    pub(crate) fn with_digest(&self) -> Options {
+        let uri = format!("{USER}@{}", self.sip);
+        Options { more: vec!["-auth_uri".to_owned(), uri], ..self.options() }
+    }
+
+    /// `[keyword]` in the scenario is this.
+    pub(crate) fn with(&self, keyword: &str, value: &str) -> Options {
+        Options { more: ["-key", keyword, value].map(str::to_owned).into(), ..self.options() }
+    }
+
     /// Waits out timers of the full form, and sees retransmissions.
     pub(crate) fn long(&self) -> Options {
         Options { limit: LONG, ..self.every_copy() }
     }
 
+    /// As the second SIPp.
+    pub(crate) fn as_second(&self) -> Options {
+        Options { local: self.second, ..self.options() }
+    }
+
     /// By TCP.
     pub(crate) fn by_tcp(&self) -> Options {
         Options { transport: "t1", ..self.options() }
+    }
+
+    /// Starts a scenario that waits for its first request.
+    pub(crate) async fn wait(&self, scenario: &str, options: &Options) -> Result<Sipp> {
+        let sipp = Sipp::start(scenario, options, self.folder.path())?;
+        sipp.listens().await?;
+        Ok(sipp)
     }
 
     /// Runs a scenario in which SIPp speaks first.
@@ -135,6 +204,21 @@ impl Stage {
         sipp.listens().await?;
         let call = self.whatsapp.call_business(user).map_err(anyhow::Error::msg)?;
         Ok((sipp, call))
+    }
+
+    /// Begins a scenario in which SIPp speaks first, and leaves the rest to the caller.
+    pub(crate) fn begin(&self, scenario: &str, options: &Options) -> Result<Sipp> {
+        Sipp::start(scenario, options, self.folder.path())
+    }
+
+    /// Waits until the bridge has so many calls.
+    pub(crate) async fn has_calls(&self, wanted: u64) -> Result<()> {
+        let limit = Instant::now() + PATIENCE;
+        while self.bridge.calls().await? != wanted {
+            ensure!(Instant::now() < limit, "the bridge does not have {wanted} calls");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Waits for SIPp's end.
@@ -191,6 +275,7 @@ fn options(ip: IpAddr) -> Options {
         every_copy: false,
         limit: LIMIT,
         lenient: false,
+        more: Vec::new(),
     }
 }
 

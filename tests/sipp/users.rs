@@ -53,3 +53,8 @@ pub(crate) fn hangs_up_after(time: Duration) -> UserCall {
 pub(crate) fn hangs_up_after_long() -> Behaviour {
     Behaviour { hang_up_after: Some(Duration::from_millis(1500)), ..answers() }
 }
+
+/// Answers, and hangs up when a transfer is over.
+pub(crate) fn hangs_up_late() -> Behaviour {
+    Behaviour { hang_up_after: Some(Duration::from_secs(4)), ..answers() }
+}
