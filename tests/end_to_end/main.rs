@@ -6,3 +6,4 @@ mod hold;
 mod hostile;
 mod observed;
 mod to_whatsapp;
+mod trunks;
