@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use end_to_end::{PATIENCE, at_rest, wait_for};
-use sandbox::pbx::{Ending, Login, PhoneConfig, Registered};
+use sandbox::desk::{Desk, DeskConfig};
+use sandbox::pbx::{Ending, Login, PhoneConfig, Registered, Transport};
 
 use super::*;
 
@@ -52,6 +53,37 @@ async fn a_phone_that_registers_gets_the_calls_until_it_takes_itself_out() -> Re
     at_rest(&desk).await?;
     ensure!(messages(&desk.phone, "INVITE sip:1001@").len() == 1);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_registers_over_tcp_is_called_on_its_connection() -> Result<()> {
+    let edit = Box::new(|text: String| to_the_registered(&transports::over(&text, "tcp", "")));
+    let phone = PhoneConfig { login: Some(login()), transport: Transport::Tcp, ..phone() };
+    let desk = Desk::start(DeskConfig { edit, ..with_password(config(phone)) }).await?;
+    ensure!(desk.phone.register(300, PATIENCE).await? == 200);
+    // Nobody gets through to it but by the connection that it has made.
+    desk.phone.close_door();
+    let (call, user) = a_call_from_whatsapp(&desk, &desk.phone).await?;
+    user.hang_up();
+    ensure!(matches!(call.ended(PATIENCE).await?, Ending::Bye { .. }));
+    at_rest(&desk).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bridge_registers_over_tcp() -> Result<()> {
+    let edit = Box::new(|text: String| {
+        on_trunk(&transports::over(&text, "tcp", ""), "register = { user = \"1001\" }")
+    });
+    let phone = PhoneConfig { transport: Transport::Tcp, ..phone() };
+    let desk = Desk::start(DeskConfig { edit, ..config(phone) }).await?;
+    wait_for("a registration", || desk.phone.registered().is_some()).await?;
+    let contact = format!("sip:1001@{};transport=tcp", desk.bridge.sip_addr());
+    let registered = desk.phone.registered();
+    ensure!(registered == Some(Registered { contact, expires: 300 }), "{registered:?}");
+    let (call, user) = a_call_from_whatsapp(&desk, &desk.phone).await?;
+    user.hang_up();
+    ensure!(matches!(call.ended(PATIENCE).await?, Ending::Bye { .. }));
+    at_rest(&desk).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

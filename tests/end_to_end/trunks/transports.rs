@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// The configuration with its listener and its target on this transport.
-fn over(text: &str, transport: &str, listener: &str) -> String {
+pub(super) fn over(text: &str, transport: &str, listener: &str) -> String {
     let line = |line: &str| match line.strip_prefix("target = \"").and_then(|rest| rest.strip_suffix('"')) {
         Some(address) => format!("target = \"sip:{address};transport={transport}\"\n"),
         None => format!("{line}\n"),

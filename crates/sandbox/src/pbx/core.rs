@@ -49,7 +49,7 @@ pub struct Counters {
 
 pub(super) struct Core {
     pub(super) config: PhoneConfig,
-    wire: Arc<Wire>,
+    pub(super) wire: Arc<Wire>,
     pub(super) local: SocketAddr,
     pub(super) complaints: Complaints,
     pub(super) incoming: mpsc::Sender<PhoneCall>,

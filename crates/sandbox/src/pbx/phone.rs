@@ -184,6 +184,11 @@ impl Phone {
         self.core.book().messages.iter().cloned().collect()
     }
 
+    /// Takes no more connections, as if it were behind a NAT; those that are there stay.
+    pub fn close_door(&self) {
+        self.core.wire.close_door();
+    }
+
     /// Stops to listen; calls that are up are left as they are.
     pub fn stop(&self) {
         self.core.stop.cancel();

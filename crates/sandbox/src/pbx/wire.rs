@@ -80,6 +80,8 @@ pub(super) struct Streams {
     tls: Option<Tls>,
     open: Mutex<HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>>,
     inbox: mpsc::Sender<Received>,
+    /// Cancelled when no more connections are taken.
+    door: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -114,7 +116,13 @@ impl Wire {
         };
         let listener = TcpListener::bind(address).await?;
         let local = listener.local_addr()?;
-        let wire = Arc::new(Self::Streams(Streams { tls, open: Mutex::default(), inbox, stop }));
+        let wire = Arc::new(Self::Streams(Streams {
+            tls,
+            open: Mutex::default(),
+            inbox,
+            door: stop.child_token(),
+            stop,
+        }));
         tokio::spawn(accept(Arc::clone(&wire), listener));
         Ok((wire, local, received))
     }
@@ -131,6 +139,13 @@ impl Wire {
             None => self.begin(streams.connect(to).await?, to),
         };
         connection.send(message).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Takes no more connections; those that are there stay.
+    pub(super) fn close_door(&self) {
+        if let Self::Streams(streams) = self {
+            streams.door.cancel();
+        }
     }
 
     fn begin(self: &Arc<Self>, stream: Box<dyn Stream>, peer: SocketAddr) -> mpsc::Sender<Vec<u8>> {
@@ -213,7 +228,7 @@ async fn accept(wire: Arc<Wire>, listener: TcpListener) {
     let Wire::Streams(streams) = &*wire else { return };
     loop {
         let accepted = tokio::select! {
-            () = streams.stop.cancelled() => return,
+            () = streams.door.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, peer)) = accepted else { continue };
