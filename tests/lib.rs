@@ -19,10 +19,13 @@ pub const LISTEN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When it does not start.
-pub async fn desk_with(edit: fn(String) -> String, timings: Timings) -> Result<Desk> {
+pub async fn desk_with(
+    edit: impl FnOnce(String) -> String + Send + 'static,
+    timings: Timings,
+) -> Result<Desk> {
     let config = DeskConfig::default();
     let whatsapp = WhatsAppConfig { timings, ..config.whatsapp };
-    Desk::start(DeskConfig { edit, whatsapp, ..config }).await
+    Desk::start(DeskConfig { edit: Box::new(edit), whatsapp, ..config }).await
 }
 
 /// A desk with short delays.

@@ -8,3 +8,4 @@ mod observed;
 mod to_whatsapp;
 mod torture;
 mod transfer;
+mod trunks;

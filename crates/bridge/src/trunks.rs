@@ -525,14 +525,10 @@ impl Service {
                     return one.machine.handle(Instant::now(), RegistrationInput::NoAnswer);
                 };
                 one.out = Some(id);
-                let request = register_request(
-                    id,
-                    flow,
-                    register,
-                    &one.call_id,
-                    (expires, cseq),
-                    trunks.advertised(flow),
-                );
+                let contact = contact_for(flow, &register.user, trunks.advertised(flow));
+                // By it the grant is told from those of others that have registered there.
+                one.machine.set_contact(contact.clone());
+                let request = register_request(id, flow, register, &one.call_id, (expires, cseq), &contact);
                 trunks.sip.send(Command::Send(Box::new(request))).await;
             }
         }
@@ -545,7 +541,7 @@ fn register_request(
     register: &crate::config::Register,
     call_id: &str,
     (expires, cseq): (u32, u32),
-    local: SocketAddr,
+    contact: &Uri,
 ) -> OutgoingRequest {
     let mut registrar = Uri::sip(None, flow.peer);
     if let Host::Name(name) = &register.to.host {
@@ -554,9 +550,7 @@ fn register_request(
     }
     let mut account = registrar.clone();
     account.user = Some(register.user.clone());
-    let mut contact = Uri::sip(Some(&register.user), local);
     if flow.transport.is_reliable() {
-        contact.params.set("transport", Some(flow.transport.name()));
         registrar.params.set("transport", Some(flow.transport.name()));
     }
     OutgoingRequest {
@@ -573,6 +567,15 @@ fn register_request(
             ("Expires".to_owned(), expires.to_string()),
         ],
     }
+}
+
+/// Where calls by this way reach us.
+fn contact_for(flow: Flow, user: &str, local: SocketAddr) -> Uri {
+    let mut contact = Uri::sip(Some(user), local);
+    if flow.transport.is_reliable() {
+        contact.params.set("transport", Some(flow.transport.name()));
+    }
+    contact
 }
 
 /// The URI of a target.

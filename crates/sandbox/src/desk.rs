@@ -31,8 +31,13 @@ pub struct DeskConfig {
     /// The simulated WhatsApp; its address, its ladder and its webhook URL are the desk's.
     pub whatsapp: WhatsAppConfig,
     /// Changes the bridge's configuration file before it is written.
-    pub edit: fn(String) -> String,
+    pub edit: Edit,
+    /// More of the environment that the configuration file's secrets come from.
+    pub secrets: Vec<(&'static str, String)>,
 }
+
+/// A change of the bridge's configuration file.
+pub type Edit = Box<dyn FnOnce(String) -> String + Send>;
 
 impl Default for DeskConfig {
     fn default() -> Self {
@@ -47,7 +52,8 @@ impl Default for DeskConfig {
             pbx: None,
             phone,
             whatsapp: WhatsAppConfig::new(String::new()),
-            edit: |text| text,
+            edit: Box::new(|text| text),
+            secrets: Vec::new(),
         }
     }
 }
@@ -74,12 +80,14 @@ impl Desk {
     pub async fn start(config: DeskConfig) -> anyhow::Result<Self> {
         let ladder = Ladder::new();
         let meta = WhatsAppConfig { bind: config.ip, ladder: ladder.clone(), ..config.whatsapp };
-        let secrets = secrets(&meta);
+        let mut secrets = secrets(&meta).to_vec();
+        secrets.extend(config.secrets);
         let phone = PhoneConfig { ip: config.ip, ladder: ladder.clone(), ..config.phone };
         let phone = Phone::start(phone).await.context("the SIP phone does not start")?;
         let mut text = TEMPLATE
+            .replace("{ip}:0", &SocketAddr::new(config.ip, 0).to_string())
+            .replace("{ip}:{sip_port}", &SocketAddr::new(config.ip, config.sip_port).to_string())
             .replace("{ip}", &config.ip.to_string())
-            .replace("{sip_port}", &config.sip_port.to_string())
             .replace(
                 "{sources}",
                 &config.sources.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", "),

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::call::Call;
-use super::core::{PATIENCE, T1};
+use super::core::PATIENCE;
 use super::outgoing::{acknowledge, next_until};
 use super::sdp::{self, Remote};
 use super::sip::Message;
@@ -184,8 +184,8 @@ async fn final_response(
     responses: &mut mpsc::Receiver<Message>,
 ) -> Option<Message> {
     let limit = Instant::now() + PATIENCE;
-    let mut interval = T1;
-    let mut resend = Some(Instant::now() + T1);
+    let mut interval = call.core.resend_after();
+    let mut resend = Some(Instant::now() + interval);
     call.core.send(to, invite, &call.key, false).await;
     loop {
         tokio::select! {

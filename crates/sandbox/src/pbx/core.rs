@@ -1,21 +1,22 @@
-//! What all calls of a phone share: socket, transactions, counters, and the timers of RFC 3261 17.
+//! What all calls of a phone share: the way out, transactions, counters, and the timers of RFC 3261 17.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, PhoneCall};
 use super::media::Complaints;
+use super::register::Registered;
 use super::sip::{MAGIC_COOKIE, Message};
-use super::{PhoneConfig, Policy, check};
+use super::wire::{Transport, Wire};
+use super::{PhoneConfig, Policy, challenge, check};
 use crate::ladder::Lane;
 
 /// RFC 3261 17: estimate of the round trip, longest interval, and the end of patience.
@@ -48,7 +49,7 @@ pub struct Counters {
 
 pub(super) struct Core {
     pub(super) config: PhoneConfig,
-    pub(super) socket: UdpSocket,
+    pub(super) wire: Arc<Wire>,
     pub(super) local: SocketAddr,
     pub(super) complaints: Complaints,
     pub(super) incoming: mpsc::Sender<PhoneCall>,
@@ -66,6 +67,11 @@ pub(super) struct Book {
     pub(super) calls: HashMap<String, Arc<Call>>,
     pub(super) messages: VecDeque<String>,
     pub(super) counters: Counters,
+    /// Who has registered here.
+    pub(super) registered: Option<Registered>,
+    /// Nonces of the phone's challenges, and the branches of the requests that met one.
+    pub(super) nonces: HashSet<String>,
+    pub(super) challenged: HashSet<String>,
     clients: HashMap<String, mpsc::Sender<Message>>,
     answers: VecDeque<(String, Message)>,
 }
@@ -73,17 +79,18 @@ pub(super) struct Book {
 impl Core {
     pub(super) fn new(
         config: PhoneConfig,
-        socket: UdpSocket,
+        wire: Arc<Wire>,
         local: SocketAddr,
         incoming: mpsc::Sender<PhoneCall>,
+        stop: CancellationToken,
     ) -> Self {
         Self {
             config,
-            socket,
+            wire,
             local,
             complaints: Complaints::default(),
             incoming,
-            stop: CancellationToken::new(),
+            stop,
             book: Mutex::default(),
             seed: RandomState::new(),
             drawn: AtomicU64::new(0),
@@ -106,7 +113,23 @@ impl Core {
 
     /// A Via line for a new transaction.
     pub(super) fn via(&self) -> String {
-        format!("SIP/2.0/UDP {};branch={MAGIC_COOKIE}{};rport", self.local, self.token())
+        let transport = self.config.transport.name();
+        format!("SIP/2.0/{transport} {};branch={MAGIC_COOKIE}{};rport", self.local, self.token())
+    }
+
+    /// Where a user of this phone is reached.
+    pub(super) fn uri(&self, user: &str) -> String {
+        format!("sip:{user}@{}{}", self.local, self.config.transport.parameter())
+    }
+
+    /// Nothing is lost on a connection, so nothing is sent again (RFC 3261 17.1.1.2).
+    pub(super) fn is_reliable(&self) -> bool {
+        !matches!(self.config.transport, Transport::Udp)
+    }
+
+    /// When a request without an answer is sent again for the first time.
+    pub(super) fn resend_after(&self) -> Duration {
+        if self.is_reliable() { PATIENCE } else { T1 }
     }
 
     pub(super) fn keep(&self, call: &Arc<Call>) {
@@ -128,7 +151,7 @@ impl Core {
         }
         let label = if again { format!("{} (again)", message.title()) } else { message.title() };
         self.config.ladder.log(key, Lane::Pbx, Lane::Bridge, label);
-        if let Err(error) = self.socket.send_to(text.as_bytes(), to).await {
+        if let Err(error) = self.wire.send(to, text.into_bytes()).await {
             tracing::debug!(%error, %to, "phone cannot send");
         }
     }
@@ -169,17 +192,26 @@ impl Core {
         }
     }
 
-    /// RFC 3261 17.1.2: a request that is not an INVITE, up to its final response.
+    /// A request that is not an INVITE, up to its final response; a challenge on the way is answered.
     pub(super) async fn request(&self, to: SocketAddr, request: Message, key: &str) -> Option<Message> {
-        let mut responses = self.open(&request);
+        let response = self.exchange(to, &request, key).await?;
+        match challenge::answered(self, &request, &response) {
+            Some(again) => self.exchange(to, &again, key).await,
+            None => Some(response),
+        }
+    }
+
+    /// RFC 3261 17.1.2: a request and its final response.
+    pub(super) async fn exchange(&self, to: SocketAddr, request: &Message, key: &str) -> Option<Message> {
+        let mut responses = self.open(request);
         let limit = Instant::now() + PATIENCE;
-        let mut interval = T1;
+        let mut interval = self.resend_after();
         let mut resend = Instant::now() + interval;
-        self.send(to, &request, key, false).await;
+        self.send(to, request, key, false).await;
         let answer = loop {
             tokio::select! {
                 Some(response) = responses.recv() => {
-                    check::response(&response, &request).into_iter().for_each(|c| self.complaints.add(c));
+                    check::response(&response, request).into_iter().for_each(|c| self.complaints.add(c));
                     if response.status().is_some_and(|status| status >= 200) {
                         break Some(response);
                     }
@@ -190,11 +222,11 @@ impl Core {
                     }
                     interval = (interval * 2).min(T2);
                     resend = Instant::now() + interval;
-                    self.send(to, &request, key, true).await;
+                    self.send(to, request, key, true).await;
                 }
             }
         };
-        self.close(&request);
+        self.close(request);
         answer
     }
 }

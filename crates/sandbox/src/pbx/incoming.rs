@@ -136,7 +136,9 @@ async fn respond(call: &Call, response: Message) {
 async fn insist(call: &Call, response: Message) -> bool {
     respond(call, response.clone()).await;
     let limit = Instant::now() + PATIENCE;
-    let mut interval = T1;
+    // Only a 2xx may have to pass more than one connection (RFC 3261 13.3.1.4, 17.2.1).
+    let refuses = response.status().is_some_and(|status| status >= 300);
+    let mut interval = if refuses { call.core.resend_after() } else { T1 };
     while Instant::now() < limit {
         tokio::select! {
             () = call.until(|progress| progress.acked) => return true,
@@ -218,5 +220,5 @@ pub(super) fn acknowledged(core: &Core, call: Option<Arc<Call>>, request: &Messa
 }
 
 fn contact(core: &Core) -> String {
-    format!("<sip:{}@{}>", core.config.user, core.local)
+    format!("<{}>", core.uri(&core.config.user))
 }

@@ -5,14 +5,17 @@
 //! both ends of one implementation would share does not pass unseen.
 
 mod call;
+mod challenge;
 mod change;
 mod check;
 mod core;
+mod digest;
 mod g711;
 mod incoming;
 mod media;
 mod outgoing;
 mod phone;
+mod register;
 mod rtp;
 mod sdp;
 mod sip;
@@ -20,6 +23,7 @@ mod talker;
 #[cfg(test)]
 mod tests;
 mod voice;
+mod wire;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,7 +32,10 @@ use std::time::Duration;
 pub use call::{Ending, PhoneCall};
 pub use change::{Change, Direction};
 pub use core::Counters;
+pub use digest::{Hash, Login};
 pub use phone::Phone;
+pub use register::Registered;
+pub use wire::{TlsFiles, Transport};
 
 use crate::ladder::Ladder;
 
@@ -39,6 +46,8 @@ pub struct PhoneConfig {
     pub ip: IpAddr,
     /// SIP port; 0 for any.
     pub port: u16,
+    /// What SIP goes over.
+    pub transport: Transport,
     /// User part of its own address.
     pub user: String,
     /// Codecs in the order in which they are offered.
@@ -47,6 +56,10 @@ pub struct PhoneConfig {
     pub tone_hz: f64,
     /// What it does with a call that comes in.
     pub policy: Policy,
+    /// What it answers the bridge's challenges with; its calls expect to be challenged then.
+    pub login: Option<Login>,
+    /// What it asks the bridge for, in all requests but OPTIONS.
+    pub demands: Option<Login>,
     /// Where its messages are noted.
     pub ladder: Ladder,
 }
@@ -58,10 +71,13 @@ impl PhoneConfig {
         Self {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
+            transport: Transport::Udp,
             user: "1001".to_owned(),
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             tone_hz: 440.0,
             policy: Policy::Answer { ring: Duration::from_millis(200) },
+            login: None,
+            demands: None,
             ladder,
         }
     }

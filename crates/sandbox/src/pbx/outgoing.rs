@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::call::{Call, Dialog, Ending};
 use super::change::Session;
-use super::core::{PATIENCE, T1};
+use super::core::{Core, PATIENCE};
 use super::sip::{Message, address_of};
 use super::{check, sdp};
 
@@ -29,7 +29,10 @@ pub(super) async fn invite(call: Arc<Call>) {
     let mut responses = call.core.open(&call.invite);
     let started = Instant::now();
     call.core.send(call.peer, &call.invite, &call.key, false).await;
-    let mut stage = Stage::Calling { resend: started + T1, interval: T1 };
+    let mut stage = {
+        let interval = call.core.resend_after();
+        Stage::Calling { resend: started + interval, interval }
+    };
     loop {
         stage = match stage {
             Stage::Calling { resend, interval } => {
@@ -152,22 +155,36 @@ async fn repeated(call: &Arc<Call>, response: &Message) {
 /// ACK: of a 2xx a request of its own to the Contact (13.2.2.4), else part of the
 /// transaction, with the INVITE's branch and the response's To (17.1.1.3).
 pub(super) async fn acknowledge(call: &Call, invite: &Message, sent_to: SocketAddr, response: &Message) {
-    let accepted = response.status().is_some_and(|status| status < 300);
-    let (uri, address, via) = if accepted {
-        let target = response.contact().unwrap_or_default();
-        (target, address_of(target).unwrap_or(sent_to), call.core.via())
-    } else {
-        let uri = invite.start.split(' ').nth(1).unwrap_or_default();
-        (uri, sent_to, invite.header("Via").unwrap_or_default().to_owned())
-    };
+    if response.status().is_none_or(|status| status >= 300) {
+        return acknowledge_refusal(&call.core, invite, sent_to, response, &call.key).await;
+    }
+    let target = response.contact().unwrap_or_default();
+    let address = address_of(target).unwrap_or(sent_to);
+    let ack = ack(invite, response, target, call.core.via());
+    call.core.send(address, &ack, &call.key, false).await;
+}
+
+/// ACK of a final response from 300 on.
+pub(super) async fn acknowledge_refusal(
+    core: &Core,
+    invite: &Message,
+    to: SocketAddr,
+    response: &Message,
+    key: &str,
+) {
+    let uri = invite.start.split(' ').nth(1).unwrap_or_default();
+    let via = invite.header("Via").unwrap_or_default().to_owned();
+    core.send(to, &ack(invite, response, uri, via), key, false).await;
+}
+
+fn ack(invite: &Message, response: &Message, uri: &str, via: String) -> Message {
     let number = invite.cseq().map_or(1, |(number, _)| number);
-    let ack = Message::request("ACK", uri)
+    Message::request("ACK", uri)
         .with("Via", via)
         .with("From", invite.header("From").unwrap_or_default())
         .with("To", response.header("To").unwrap_or_default())
-        .with("Call-ID", &call.id)
-        .with("CSeq", format!("{number} ACK"));
-    call.core.send(address, &ack, &call.key, false).await;
+        .with("Call-ID", invite.call_id())
+        .with("CSeq", format!("{number} ACK"))
 }
 
 async fn cancel(call: Arc<Call>) {

@@ -6,15 +6,16 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, PhoneCall, Progress};
 use super::core::{Core, Counters};
 use super::media::Media;
 use super::sip::{Message, uri_of, user_of};
-use super::{DialOptions, Missed, PhoneConfig, Policy, check, incoming, outgoing, sdp};
+use super::wire::{Received, Wire};
+use super::{DialOptions, Missed, PhoneConfig, Policy, challenge, check, incoming, outgoing, register, sdp};
 use crate::ladder::Lane;
 
 /// Calls that wait for [`Phone::incoming`]; later ones are served but not handed over.
@@ -33,12 +34,17 @@ impl Phone {
     /// # Errors
     /// The port cannot be bound.
     pub async fn start(config: PhoneConfig) -> io::Result<Self> {
-        let socket = UdpSocket::bind((config.ip, config.port)).await?;
-        let local = socket.local_addr()?;
+        let stop = CancellationToken::new();
+        let address = SocketAddr::new(config.ip, config.port);
+        let (wire, local, received) = Wire::bind(&config.transport, address, stop.clone()).await?;
         let (sender, receiver) = mpsc::channel(INCOMING);
-        let core = Arc::new(Core::new(config, socket, local, sender));
-        tokio::spawn(listen(Arc::clone(&core)));
+        let core = Arc::new(Core::new(config, wire, local, sender, stop));
+        tokio::spawn(listen(Arc::clone(&core), received));
         Ok(Self { core, incoming: Arc::new(Mutex::new(receiver)) })
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// Its SIP address.
@@ -88,12 +94,14 @@ impl Phone {
             .with("To", format!("<sip:{number}@{bridge}>"))
             .with("Call-ID", format!("{}@{}", core.token(), core.local.ip()))
             .with("CSeq", "1 INVITE")
-            .with("Contact", format!("<sip:{user}@{}>", core.local))
+            .with("Contact", format!("<{}>", core.uri(user)))
             .with("User-Agent", "sandbox phone");
         for (name, value) in &options.headers {
             invite = invite.with(name, value);
         }
         let invite = invite.with_sdp(sdp::offer(media.local, core.draw() >> 1, &codecs));
+        let invite = challenge::invite(core, bridge, invite, &key).await?;
+        let number_sent = invite.cseq().map_or(1, |(number, _)| number);
         let call = Arc::new(Call {
             core: Arc::clone(core),
             id: invite.call_id().to_owned(),
@@ -105,7 +113,7 @@ impl Phone {
             codecs,
             media,
             dialog: OnceLock::new(),
-            cseq: AtomicU32::new(1),
+            cseq: AtomicU32::new(number_sent),
             session: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
         });
@@ -176,6 +184,11 @@ impl Phone {
         self.core.book().messages.iter().cloned().collect()
     }
 
+    /// Takes no more connections, as if it were behind a NAT; those that are there stay.
+    pub fn close_door(&self) {
+        self.core.wire.close_door();
+    }
+
     /// Stops to listen; calls that are up are left as they are.
     pub fn stop(&self) {
         self.core.stop.cancel();
@@ -188,16 +201,10 @@ async fn open_media(core: &Core, hz: Option<f64>, key: &str) -> io::Result<Media
         .await
 }
 
-/// Takes datagrams until the phone is stopped.
-async fn listen(core: Arc<Core>) {
-    let mut buffer = vec![0; 65_535];
-    loop {
-        let received = tokio::select! {
-            () = core.stop.cancelled() => return,
-            received = core.socket.recv_from(&mut buffer) => received,
-        };
-        let Ok((length, from)) = received else { continue };
-        match Message::parse(&buffer[..length]) {
+/// Takes messages until the phone is stopped.
+async fn listen(core: Arc<Core>, mut received: mpsc::Receiver<Received>) {
+    while let Some((bytes, from)) = received.recv().await {
+        match Message::parse(&bytes) {
             Ok(message) => take(&core, message, from).await,
             Err(complaint) => core.complaints.add(complaint),
         }
@@ -227,11 +234,18 @@ async fn take(core: &Arc<Core>, message: Message, from: SocketAddr) {
 }
 
 async fn request(core: &Arc<Core>, call: Option<Arc<Call>>, message: Message, from: SocketAddr) {
+    if message.method() == Some("ACK") && challenge::is_acknowledged(core, &message) {
+        return;
+    }
     if message.method() == Some("ACK") {
         return incoming::acknowledged(core, call, &message);
     }
     check::request(&message).into_iter().for_each(|c| core.complaints.add(c));
+    if !challenge::passes(core, &message, from).await {
+        return;
+    }
     match message.method() {
+        Some("REGISTER") => register::take(core, &message, from).await,
         Some("CANCEL") => incoming::cancelled(core, call, &message, from).await,
         Some("INVITE") if message.tag_of_to().is_none() => match call {
             // Sent again before anything was said to it.

@@ -38,6 +38,14 @@ impl Message {
         self
     }
 
+    /// Puts a value in the place of the one that a header has.
+    pub(super) fn set(mut self, name: &str, value: &str) -> Self {
+        if let Some((_, old)) = self.headers.iter_mut().find(|(given, _)| given == name) {
+            value.clone_into(old);
+        }
+        self
+    }
+
     pub(super) fn with_sdp(mut self, sdp: String) -> Self {
         self.body = sdp;
         self.with("Content-Type", "application/sdp")

@@ -272,3 +272,46 @@ async fn an_inactive_phone_is_silent_and_the_same_offer_has_the_same_version() {
     assert!(peer.hears_a_packet().await, "the phone speaks again");
     flawless(&[&phone]);
 }
+
+/// Two phones as these configurations say; the first one's calls go to the second.
+async fn pair_of(first: PhoneConfig, second: PhoneConfig) -> (Phone, Phone) {
+    let second = Phone::start(PhoneConfig { tone_hz: 660.0, ..second }).await.unwrap();
+    let first = Phone::start(first).await.unwrap();
+    first.set_bridge(second.addr());
+    (first, second)
+}
+
+#[tokio::test]
+async fn a_call_on_connections_has_sound_and_repeats_nothing() {
+    let config = || PhoneConfig { transport: Transport::Tcp, ..PhoneConfig::new(Ladder::new()) };
+    let (first, second) = pair_of(config(), config()).await;
+    let call = first.dial("2002").await.unwrap();
+    let other = second.incoming(SOON).await.unwrap();
+    call.hears(660.0, Duration::from_millis(400), SOON).await.unwrap();
+    other.hears(440.0, Duration::from_millis(400), SOON).await.unwrap();
+    other.hang_up();
+    assert_eq!(call.ended(SOON).await.unwrap(), Ending::Bye { reason: None });
+    assert_eq!(first.counters().retransmitted + second.counters().retransmitted, 0);
+    flawless(&[&first, &second]);
+}
+
+#[tokio::test]
+async fn a_demanded_password_is_given_for_each_request_and_a_wrong_one_gets_no_call() {
+    let config = || PhoneConfig::new(Ladder::new());
+    for right in [Login::new("u", "p"), Login::new("u", "p").md5()] {
+        let with = |login: &Login| PhoneConfig { login: Some(login.clone()), ..config() };
+        let demanding = || PhoneConfig { demands: Some(right.clone()), ..config() };
+        let (first, second) = pair_of(with(&right), demanding()).await;
+        assert_eq!(first.register(60, SOON).await.unwrap(), 200);
+        assert_eq!(second.registered().unwrap().expires, 60);
+        let call = first.dial("2002").await.unwrap();
+        call.answered(SOON).await.unwrap();
+        call.hang_up();
+        assert_eq!(call.ended(SOON).await.unwrap(), Ending::HungUp);
+        flawless(&[&first, &second]);
+        let wrong = Login { password: "q".to_owned(), ..right.clone() };
+        let (first, second) = pair_of(with(&wrong), demanding()).await;
+        assert_eq!(first.dial("2002").await.unwrap().final_status(SOON).await.unwrap(), 407);
+        assert_eq!((first.register(60, SOON).await.unwrap(), second.registered()), (401, None));
+    }
+}

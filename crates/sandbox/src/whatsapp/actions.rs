@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::call::{Call, CallState, Direction, Party};
+use super::config::BusinessNumber;
 use super::graph::Done;
 use super::hub::Hub;
 use super::media;
@@ -22,11 +23,11 @@ pub(crate) fn digits(number: &str) -> String {
 }
 
 /// `connect`: the business calls a user.
-pub(crate) fn connect(hub: &Arc<Hub>, json: &Value) -> Result<Done, ApiError> {
+pub(crate) fn connect(hub: &Arc<Hub>, number: BusinessNumber, json: &Value) -> Result<Done, ApiError> {
     let user = callee(json)?;
     let offer = sdp::read_offer(session(json, "offer")?).map_err(|error| ApiError::sdp(&error))?;
     let callback_data = callback_data(json)?;
-    if user == hub.config.display_number {
+    if user == number.display_number {
         return Err(ApiError::new(
             400,
             131_021,
@@ -51,7 +52,8 @@ pub(crate) fn connect(hub: &Arc<Hub>, json: &Value) -> Result<Done, ApiError> {
         _ => Duration::ZERO,
     };
     let over = hub.stop.child_token();
-    let call = Call::new(Direction::BusinessInitiated, user, behaviour, media, over).map_err(broken)?;
+    let call =
+        Call::new(Direction::BusinessInitiated, user, number, behaviour, media, over).map_err(broken)?;
     call.facts().callback_data = callback_data;
     let call = hub.add(call);
     script::business_initiated(hub, &call, offer, reply_after + hub.config.timings.graph_delay.1);

@@ -9,6 +9,7 @@ use dtls::crypto::Certificate;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::config::BusinessNumber;
 use super::hub::Hub;
 use super::random;
 use super::recording::Recording;
@@ -119,6 +120,8 @@ pub(crate) struct Call {
     pub(crate) wacid: String,
     /// The user's number in digits (or BSUID): the key in the ladder.
     pub(crate) user: String,
+    /// The number of the business.
+    pub(crate) number: BusinessNumber,
     pub(crate) caller: Option<UserCall>,
     pub(crate) direction: Direction,
     pub(crate) behaviour: Behaviour,
@@ -142,6 +145,7 @@ impl Call {
     pub(crate) fn new(
         direction: Direction,
         user: String,
+        number: BusinessNumber,
         behaviour: Behaviour,
         media: SocketAddr,
         over: CancellationToken,
@@ -155,6 +159,7 @@ impl Call {
         Ok(Self {
             wacid: random::wacid(),
             user,
+            number,
             caller: None,
             direction,
             behaviour,
@@ -249,6 +254,12 @@ impl CallHandle {
     #[must_use]
     pub fn wacid(&self) -> &str {
         &self.call.wacid
+    }
+
+    /// The business's number in digits.
+    #[must_use]
+    pub fn business_number(&self) -> &str {
+        &self.call.number.display_number
     }
 
     /// The user's number in digits: the call's key in the ladder.

@@ -34,6 +34,8 @@ pub struct WhatsAppConfig {
     pub display_number: String,
     /// The WhatsApp Business Account.
     pub waba_id: String,
+    /// Numbers beside that one.
+    pub more_numbers: Vec<BusinessNumber>,
     /// Delays and limits.
     pub timings: Timings,
     /// What dialled numbers do.
@@ -57,11 +59,30 @@ impl WhatsAppConfig {
             phone_number_id: "106540352242922".to_owned(),
             display_number: "15550783881".to_owned(),
             waba_id: "102290129340398".to_owned(),
+            more_numbers: Vec::new(),
             timings: Timings::default(),
             directory: Arc::new(scenario::by_number),
             ladder: Ladder::new(),
         }
     }
+
+    /// The number with this id.
+    pub(crate) fn number(&self, id: &str) -> Option<BusinessNumber> {
+        let first = BusinessNumber {
+            phone_number_id: self.phone_number_id.clone(),
+            display_number: self.display_number.clone(),
+        };
+        std::iter::once(&first).chain(&self.more_numbers).find(|one| one.phone_number_id == id).cloned()
+    }
+}
+
+/// A number of the business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusinessNumber {
+    /// Its id in the Graph API.
+    pub phone_number_id: String,
+    /// The number in digits.
+    pub display_number: String,
 }
 
 impl fmt::Debug for WhatsAppConfig {

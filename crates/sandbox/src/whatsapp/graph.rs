@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::actions;
 use super::call::Call;
+use super::config::BusinessNumber;
 use super::hub::{Hub, lock};
 use super::random;
 use super::scenario::{ApiError, GraphFault};
@@ -129,8 +130,8 @@ async fn handle(hub: &Arc<Hub>, version: &str, number: &str, headers: &HeaderMap
     ladder.log(&user, Lane::Bridge, Lane::WhatsApp, format!("POST {}", name(action)));
     let outcome = match (authorize(hub, version, number, headers), &forced) {
         (Err(error), _) => Err(error),
-        (Ok(()), Some(GraphFault::Error(error))) => Err(error.clone()),
-        (Ok(()), _) => act(hub, action, &json),
+        (Ok(_), Some(GraphFault::Error(error))) => Err(error.clone()),
+        (Ok(number), _) => act(hub, action, number, &json),
     };
     tokio::time::sleep(delay / 2).await;
     let mut record = GraphRequest {
@@ -181,7 +182,13 @@ fn take_fault(hub: &Hub, action: Action) -> Option<GraphFault> {
     Some(faults.remove(index).1)
 }
 
-fn authorize(hub: &Hub, version: &str, number: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+/// The number that the request is made for.
+fn authorize(
+    hub: &Hub,
+    version: &str,
+    number: &str,
+    headers: &HeaderMap,
+) -> Result<BusinessNumber, ApiError> {
     let numbered = version.strip_prefix('v').and_then(|rest| rest.split_once('.'));
     if !numbered.is_some_and(|(major, minor)| major.parse::<u8>().is_ok() && minor.parse::<u8>().is_ok()) {
         return Err(unknown_path());
@@ -201,26 +208,35 @@ fn authorize(hub: &Hub, version: &str, number: &str, headers: &HeaderMap) -> Res
             ));
         }
     }
-    if number != hub.config.phone_number_id {
+    let number = hub.config.number(number).ok_or_else(|| {
         let details = format!("Object with ID '{number}' does not exist or cannot be loaded");
-        return Err(ApiError::new(400, 33, "Unsupported post request", &details));
-    }
+        ApiError::new(400, 33, "Unsupported post request", &details)
+    })?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/json") {
-        Ok(())
+        Ok(number)
     } else {
         Err(ApiError::parameter("The body must be JSON"))
     }
 }
 
-fn act(hub: &Arc<Hub>, action: Option<Action>, json: &Value) -> Result<Done, ApiError> {
+fn act(
+    hub: &Arc<Hub>,
+    action: Option<Action>,
+    number: BusinessNumber,
+    json: &Value,
+) -> Result<Done, ApiError> {
     if json["messaging_product"] != "whatsapp" {
         return Err(ApiError::parameter(
             "The parameter messaging_product is required and must be 'whatsapp'",
         ));
     }
+    let known = json["call_id"].as_str().and_then(|wacid| hub.find(wacid));
+    if known.is_some_and(|call| call.number != number) {
+        return Err(ApiError::parameter("The call is not one of this number"));
+    }
     match action {
-        Some(Action::Connect) => actions::connect(hub, json),
+        Some(Action::Connect) => actions::connect(hub, number, json),
         Some(Action::PreAccept) => actions::pre_accept(hub, json),
         Some(Action::Accept) => actions::accept(hub, json),
         Some(Action::Reject) => actions::reject(hub, json),

@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 
 pub use self::call::{CallHandle, CallState, Direction, End, MediaState, Party, TimedOut};
-pub use self::config::{Directory, Timings, WhatsAppConfig};
+pub use self::config::{BusinessNumber, Directory, Timings, WhatsAppConfig};
 pub use self::graph::{Action, GraphRequest};
 use self::hub::{Hub, lock};
 pub use self::recording::{Heard, RATE, Recording};

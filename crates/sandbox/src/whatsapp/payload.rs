@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Direction};
-use super::config::WhatsAppConfig;
+use super::config::{BusinessNumber, WhatsAppConfig};
 
 /// Seconds of UNIX time as text: Meta's timestamps.
 fn seconds(time: SystemTime) -> String {
@@ -22,10 +22,14 @@ fn object(fields: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Va
     Value::Object(present.collect::<Map<_, _>>())
 }
 
-fn envelope(config: &WhatsAppConfig, rest: [(&'static str, Option<Value>); 4]) -> Value {
+fn envelope(
+    config: &WhatsAppConfig,
+    number: &BusinessNumber,
+    rest: [(&'static str, Option<Value>); 4],
+) -> Value {
     let metadata = json!({
-        "phone_number_id": config.phone_number_id,
-        "display_phone_number": config.display_number,
+        "phone_number_id": number.phone_number_id,
+        "display_phone_number": number.display_number,
     });
     let head = [("messaging_product", Some(json!("whatsapp"))), ("metadata", Some(metadata))];
     let value = object(head.into_iter().chain(rest));
@@ -43,8 +47,8 @@ impl Call {
     }
 
     /// (from, to, direction): phone numbers; a user with a BSUID shows no number.
-    fn ends(&self, config: &WhatsAppConfig) -> [(&'static str, Option<Value>); 3] {
-        let business = Some(json!(config.display_number));
+    fn ends(&self) -> [(&'static str, Option<Value>); 3] {
+        let business = Some(json!(self.number.display_number));
         match self.direction {
             Direction::UserInitiated => {
                 let from = if self.bsuid().is_some() { None } else { Some(json!(self.user)) };
@@ -75,14 +79,14 @@ impl Call {
                 self.caller.as_ref().and_then(|caller| caller.cta_payload.as_ref()).map(|text| json!(text)),
             ),
         ];
-        let call = object(fields.into_iter().chain(self.ends(config)));
+        let call = object(fields.into_iter().chain(self.ends()));
         let contacts = self.caller.as_ref().map(|caller| {
             let wa_id = if caller.bsuid.is_some() { None } else { Some(json!(self.user)) };
             let user_id = caller.bsuid.as_ref().map(|id| json!(id));
             let profile = Some(json!({ "name": caller.name }));
             json!([object([("wa_id", wa_id), ("profile", profile), ("user_id", user_id)])])
         });
-        envelope(config, [("calls", Some(json!([call]))), ("contacts", contacts), NONE, NONE])
+        envelope(config, &self.number, [("calls", Some(json!([call]))), ("contacts", contacts), NONE, NONE])
     }
 
     /// RINGING, ACCEPTED or REJECTED.
@@ -95,7 +99,7 @@ impl Call {
             ("recipient_id", Some(json!(self.user))),
             ("biz_opaque_callback_data", self.facts().callback_data.as_ref().map(|data| json!(data))),
         ]);
-        envelope(config, [("statuses", Some(json!([status]))), NONE, NONE, NONE])
+        envelope(config, &self.number, [("statuses", Some(json!([status]))), NONE, NONE, NONE])
     }
 
     /// The terminate webhook; its times are there only where the call was answered.
@@ -125,7 +129,7 @@ impl Call {
             ("errors", errors.clone()),
         ];
         drop(facts);
-        let call = object(fields.into_iter().chain(self.ends(config)));
-        envelope(config, [("calls", Some(json!([call]))), ("errors", errors), NONE, NONE])
+        let call = object(fields.into_iter().chain(self.ends()));
+        envelope(config, &self.number, [("calls", Some(json!([call]))), ("errors", errors), NONE, NONE])
     }
 }

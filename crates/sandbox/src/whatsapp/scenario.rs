@@ -174,6 +174,8 @@ pub struct UserCall {
     pub from: String,
     /// The user's profile name.
     pub name: String,
+    /// The `phone_number_id` of the number that is called; the first where nothing is said.
+    pub to: Option<String>,
     /// The user's BSUID; where it is given, the phone number is left out of the webhook.
     pub bsuid: Option<String>,
     /// `cta_payload` of the connect webhook.
@@ -201,6 +203,7 @@ impl UserCall {
         Self {
             from: from.into(),
             name: name.into(),
+            to: None,
             bsuid: None,
             cta_payload: None,
             tone_hz: TONE_HZ,

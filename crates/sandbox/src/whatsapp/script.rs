@@ -40,7 +40,10 @@ async fn sleep_or_forever(time: Option<Duration>) {
 pub(crate) fn user_initiated(hub: &Arc<Hub>, caller: UserCall) -> Result<Arc<Call>, String> {
     let media = hub.relay.socket.local_addr().map_err(|error| error.to_string())?;
     let over = hub.stop.child_token();
-    let mut call = Call::new(Direction::UserInitiated, caller.from.clone(), caller.behaviour(), media, over)?;
+    let to = caller.to.as_ref().unwrap_or(&hub.config.phone_number_id);
+    let number = hub.config.number(to).ok_or_else(|| format!("the business has no number {to}"))?;
+    let (user, behaviour) = (caller.from.clone(), caller.behaviour());
+    let mut call = Call::new(Direction::UserInitiated, user, number, behaviour, media, over)?;
     let patience = caller.patience;
     call.caller = Some(caller);
     let call = hub.add(call);

@@ -111,6 +111,11 @@ impl Registration {
         }
     }
 
+    /// The contact that the next REGISTER goes out with: where we are reached depends on the way to the registrar.
+    pub fn set_contact(&mut self, contact: Uri) {
+        self.contact = contact;
+    }
+
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.note_expiry(now);

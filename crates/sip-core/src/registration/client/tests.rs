@@ -100,6 +100,16 @@ fn the_grant_is_that_of_our_contact() {
 }
 
 #[test]
+fn the_grant_is_that_of_the_contact_that_went_out_last() {
+    let mut bench = Bench::new();
+    bench.registration.set_contact("sip:us@192.0.2.2;transport=tcp".parse().unwrap());
+    let granted = "Contact: <sip:us@192.0.2.2>;expires=200, <sip:us@192.0.2.2;transport=tcp>;expires=60";
+    bench.reply(200, granted);
+    bench.take();
+    assert_eq!(bench.next().0, 30);
+}
+
+#[test]
 fn after_a_failure_it_waits_longer_each_time() {
     let mut bench = Bench::new();
     bench.take();
