@@ -69,7 +69,7 @@ const IO: &[&str] = &[
     "bridge/src/random.rs",
     "bridge/src/record.rs",
     "bridge/src/sip.rs",
-    "bridge/src/trunks.rs",
+    "bridge/src/trunks",
     "bridge/src/trunk/resolve.rs",
 ];
 

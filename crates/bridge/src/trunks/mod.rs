@@ -1,0 +1,264 @@
+//! The trunks as they live: where their targets are, whether they answer, how full each is, and our
+//! registrations. The rules are those of `trunk`; here they meet the clock, DNS and `sip-core`.
+#![expect(clippy::disallowed_methods, reason = "days are told by the wall clock")]
+
+mod registration;
+mod service;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sip_core::message::{Response, Uri};
+use sip_core::registration::Binding;
+use sip_core::{Command, Flow, OwnRequestId, Rejection, Sip, Transport, TrunkId};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::call::cause::Cause;
+use crate::config::{Config, Targets, Trunk};
+use crate::random::draw;
+use crate::sip::Sources;
+use crate::trunk::failover::Refusal;
+use crate::trunk::limit::{Full, Gate, admit};
+use crate::trunk::locate::Means;
+use crate::trunk::spend::Ledger;
+use crate::trunk::watch::Watch;
+
+pub(crate) use service::Service;
+
+/// Outcomes of our requests that wait for this service; it does nothing else, so this is never full
+/// for long. What does not fit is dropped: the request counts as unanswered.
+const OUTCOMES: usize = 1024;
+
+/// How long the farewell to the registrars may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What the service is told.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// What came of a request of ours.
+    Reply(OwnRequestId, Result<Box<Response>, Rejection>),
+    /// Who has registered.
+    Bindings(TrunkId, Vec<Binding>),
+    /// A call failed: a target is to be looked at now.
+    CallFailed,
+    /// The program ends: our registrations are taken back; dropped when they are.
+    Farewell(oneshot::Sender<()>),
+}
+
+/// All trunks.
+pub(crate) struct Trunks {
+    sip: Sip,
+    listeners: Vec<(Transport, SocketAddr)>,
+    /// What each listener is known as.
+    advertised: Vec<SocketAddr>,
+    means: Means,
+    all: Mutex<Gate>,
+    each: Vec<State>,
+    outcomes: mpsc::Sender<Outcome>,
+    sources: Arc<Sources>,
+}
+
+struct State {
+    config: Trunk,
+    id: TrunkId,
+    watch: Mutex<Watch>,
+    gate: Mutex<Gate>,
+    ledger: Mutex<Ledger>,
+    /// What OPTIONS is answered.
+    ready: AtomicBool,
+}
+
+/// A call that counts on its trunk, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    trunks: Arc<Trunks>,
+    trunk: TrunkId,
+}
+
+impl Ticket {
+    /// The call, to WhatsApp, was answered for so long.
+    pub(crate) fn spent(&self, answered_for: Duration) {
+        self.trunks.spent(self.trunk, answered_for);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.trunks.released(self.trunk);
+    }
+}
+
+impl std::fmt::Debug for Trunks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trunks").field("each", &self.each.len()).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Days since 1970, UTC.
+fn today() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() / 86_400
+}
+
+impl Trunks {
+    /// The trunks of a configuration, and the service that keeps them up to date.
+    pub(crate) fn new(config: &Config, sip: Sip, sources: Arc<Sources>) -> (Arc<Self>, Service) {
+        let (outcomes, queue) = mpsc::channel(OUTCOMES);
+        let each = (0..).map(TrunkId).zip(&config.trunks).map(|(id, trunk)| State {
+            config: trunk.clone(),
+            id,
+            watch: Mutex::new(Watch::new(id, trunk.health)),
+            gate: Mutex::new(Gate::new(trunk.limits)),
+            ledger: Mutex::new(Ledger::new(trunk.budget)),
+            ready: AtomicBool::new(true),
+        });
+        let trunks = Arc::new(Self {
+            listeners: config.sip.listeners.iter().map(|one| (one.transport, one.bind)).collect(),
+            advertised: config.sip.listeners.iter().map(|one| one.advertised).collect(),
+            means: config.sip.means(),
+            all: Mutex::new(Gate::new(config.sip.limits)),
+            each: each.collect(),
+            outcomes,
+            sources,
+            sip,
+        });
+        let service = Service::new(Arc::clone(&trunks), queue);
+        (trunks, service)
+    }
+
+    /// The id of a trunk, which is its place in the configuration.
+    pub(crate) fn id(&self, trunk: &Trunk) -> TrunkId {
+        let state = self.each.iter().find(|state| state.config.name == trunk.name);
+        state.map_or(TrunkId(u16::MAX), |state| state.id)
+    }
+
+    /// The address that the peer of this flow reaches us at.
+    pub(crate) fn advertised(&self, flow: Flow) -> SocketAddr {
+        let listener = usize::from(flow.listener.0);
+        let bound = self.sip.local_addrs().get(listener).copied();
+        let mut address = self.advertised.get(listener).copied().or(bound).unwrap_or(self.sip.local_addr());
+        if let Some(ip) = self.state(flow.trunk).and_then(|state| state.config.advertised) {
+            address.set_ip(ip);
+        }
+        if let (0, Some(bound)) = (address.port(), bound) {
+            address.set_port(bound.port());
+        }
+        address
+    }
+
+    fn state(&self, trunk: TrunkId) -> Option<&State> {
+        self.each.get(usize::from(trunk.0))
+    }
+
+    /// Where calls to a trunk go, the best first.
+    pub(crate) fn targets(&self, now: Instant, trunk: TrunkId) -> Vec<Flow> {
+        let Some(state) = self.state(trunk) else {
+            return Vec::new();
+        };
+        let watch = lock(&state.watch);
+        match &state.config.targets {
+            Targets::Registered => watch.registered_targets(),
+            Targets::List(_) => {
+                let targets = watch.targets(now, &mut draw);
+                targets.iter().filter_map(|target| watch.flow(&self.listeners, target)).collect()
+            }
+        }
+    }
+
+    /// The contact that has registered by this path.
+    pub(crate) fn contact(&self, flow: Flow) -> Option<Uri> {
+        let watch = lock(&self.state(flow.trunk)?.watch);
+        let binding = watch.bindings().iter().find(|binding| binding.flow == flow)?;
+        Some(binding.contact.clone())
+    }
+
+    /// A target took no call.
+    pub(crate) fn call_failed(&self, now: Instant, flow: Flow, refusal: Refusal, rest: Option<Duration>) {
+        warn!(%flow, ?refusal, ?rest, "a target of the trunk takes no call");
+        if let Some(state) = self.state(flow.trunk) {
+            lock(&state.watch).call_failed(now, flow, refusal, rest);
+            self.outcome(Outcome::CallFailed);
+        }
+    }
+
+    /// Lets a call in, or says why not.
+    pub(crate) fn admit(self: &Arc<Self>, now: Instant, trunk: TrunkId) -> Result<Ticket, Cause> {
+        let state = self.state(trunk).ok_or(Cause::Internal)?;
+        let admitted = admit(now, &mut [&mut *lock(&self.all), &mut *lock(&state.gate)]);
+        self.tell_ready(now);
+        admitted.map_err(Cause::from)?;
+        Ok(Ticket { trunks: Arc::clone(self), trunk })
+    }
+
+    /// Whether a trunk may call whom it dialled.
+    pub(crate) fn may_dial(&self, trunk: TrunkId, dialled: &str) -> Result<(), Cause> {
+        self.state(trunk).map_or(Ok(()), |state| state.config.dial.check(dialled))
+    }
+
+    /// Counts a call to WhatsApp on the day's budget.
+    pub(crate) fn spend(&self, trunk: TrunkId, callee: &str) -> Result<(), Cause> {
+        self.state(trunk).map_or(Ok(()), |state| lock(&state.ledger).begin(today(), callee))
+    }
+
+    /// A call to WhatsApp has ended.
+    fn spent(&self, trunk: TrunkId, answered_for: Duration) {
+        if let Some(state) = self.state(trunk) {
+            lock(&state.ledger).end(today(), answered_for);
+        }
+    }
+
+    /// The longest that a call to WhatsApp may last by the day's budget.
+    pub(crate) fn left(&self, trunk: TrunkId) -> Option<Duration> {
+        lock(&self.state(trunk)?.ledger).left(today())
+    }
+
+    /// What `sip-core` says that is not of a call.
+    pub(crate) fn outcome(&self, outcome: Outcome) {
+        if self.outcomes.try_send(outcome).is_err() {
+            warn!("the trunks do not keep up: the outcome of a request is dropped");
+        }
+    }
+
+    /// How many calls each trunk has, by its name, and whether it is up.
+    pub(crate) fn read(&self) -> Vec<(String, u32, bool)> {
+        let row = |state: &State| {
+            (state.config.name.clone(), lock(&state.gate).calls(), !lock(&state.watch).is_down())
+        };
+        self.each.iter().map(row).collect()
+    }
+
+    fn released(&self, trunk: TrunkId) {
+        lock(&self.all).release();
+        if let Some(state) = self.state(trunk) {
+            lock(&state.gate).release();
+            self.tell_ready(Instant::now());
+        }
+    }
+
+    /// OPTIONS is answered 503 where no call fits.
+    fn tell_ready(&self, now: Instant) {
+        let is_full = |gate: &Mutex<Gate>| lock(gate).check(now) == Err(Full::Calls);
+        let is_all_full = is_full(&self.all);
+        for state in &self.each {
+            let ready = !is_all_full && !is_full(&state.gate);
+            if state.ready.swap(ready, Ordering::Relaxed) != ready {
+                self.sip.tell(Command::Ready { trunk: Some(state.id), ready });
+            }
+        }
+    }
+
+    /// Takes our registrations back.
+    pub(crate) async fn farewell(&self) {
+        let (done, gone) = oneshot::channel();
+        self.outcome(Outcome::Farewell(done));
+        let _ = timeout(FAREWELL, gone).await;
+    }
+}
