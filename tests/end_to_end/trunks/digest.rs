@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use end_to_end::{PATIENCE, at_rest};
-use sandbox::pbx::{Ending, Login, PhoneConfig};
+use sandbox::pbx::{Direction, Ending, Login, PhoneConfig, Policy};
 
 use super::*;
 
@@ -12,6 +12,10 @@ const OURS: &str = r#"credentials = { user = "1001", password = { env = "PASSWOR
 async fn a_pbx_with_its_password_calls(login: Login) -> Result<()> {
     let desk = desk_of(PhoneConfig { login: Some(login), ..phone() }, DEMANDED).await?;
     let (call, _) = a_call_to_whatsapp(&desk, &desk.phone).await?;
+    for direction in [Direction::SendOnly, Direction::SendRecv] {
+        let change = call.change(direction).await?;
+        ensure!(change.status == 200, "a call that was let in may be changed: {change:?}");
+    }
     call.hang_up();
     ensure!(call.ended(PATIENCE).await? == Ending::HungUp);
     at_rest(&desk).await?;
@@ -73,4 +77,16 @@ async fn a_pbx_that_does_not_take_our_password_rejects_the_user_without_a_third_
     at_rest(&desk).await?;
     ensure!(messages(&desk.phone, "INVITE ").len() == 2);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_challenged_is_taken_back_while_it_rings() -> Result<()> {
+    let phone = PhoneConfig { demands: Some(login()), policy: Policy::Ring, ..phone() };
+    let desk = desk_of(phone, OURS).await?;
+    let user = calling(&desk)?;
+    let call = desk.phone.incoming(PATIENCE).await?;
+    call.status(180, PATIENCE).await?;
+    user.hang_up();
+    ensure!(matches!(call.ended(PATIENCE).await?, Ending::Cancelled { .. }));
+    at_rest(&desk).await
 }

@@ -5,10 +5,10 @@ use std::net::{Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use end_to_end::at_rest;
+use end_to_end::{PATIENCE, at_rest, both_hear};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sandbox::desk::{Desk, DeskConfig};
-use sandbox::pbx::{PhoneConfig, TlsFiles, Transport};
+use sandbox::pbx::{Direction, Ending, PhoneConfig, TlsFiles, Transport};
 use tempfile::TempDir;
 
 use super::*;
@@ -34,6 +34,25 @@ async fn a_call_each_way_over_a_tcp_trunk() -> Result<()> {
     ensure!(invites.iter().all(|invite| invite.contains(";transport=tcp>")), "{invites:?}");
     ensure!(desk.phone.counters().repeated == 0, "nothing is sent again on a connection");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_outlives_its_tcp_connection() -> Result<()> {
+    let phone = PhoneConfig { transport: Transport::Tcp, ..phone() };
+    let edit = Box::new(|text: String| over(&text, "tcp", ""));
+    let desk = Desk::start(DeskConfig { edit, ..config(phone) }).await?;
+    let (call, user) = a_call_to_whatsapp(&desk, &desk.phone).await?;
+    desk.phone.close_connections();
+    ensure!(call.change(Direction::SendRecv).await?.status == 200, "on a new connection of the PBX's");
+    both_hear(&call, &user, PBX_HZ).await?;
+    desk.phone.close_connections();
+    user.hang_up();
+    ensure!(matches!(call.ended(PATIENCE).await?, Ending::Bye { .. }), "on a new connection of the bridge's");
+    let (call, user) = a_call_from_whatsapp(&desk, &desk.phone).await?;
+    desk.phone.close_connections();
+    user.hang_up();
+    ensure!(matches!(call.ended(PATIENCE).await?, Ending::Bye { .. }));
+    at_rest(&desk).await
 }
 
 /// A certificate authority and what it has signed, in files.

@@ -189,6 +189,11 @@ impl Phone {
         self.core.wire.close_door();
     }
 
+    /// Closes its connections; calls that are up go on.
+    pub fn close_connections(&self) {
+        self.core.wire.hang_up();
+    }
+
     /// Stops to listen; calls that are up are left as they are.
     pub fn stop(&self) {
         self.core.stop.cancel();

@@ -148,12 +148,19 @@ impl Wire {
         }
     }
 
+    /// Closes the connections that are there; the next message makes a new one.
+    pub(super) fn hang_up(&self) {
+        if let Self::Streams(streams) = self {
+            streams.lock().clear();
+        }
+    }
+
     fn begin(self: &Arc<Self>, stream: Box<dyn Stream>, peer: SocketAddr) -> mpsc::Sender<Vec<u8>> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let (read, write) = split(stream);
         if let Self::Streams(streams) = &**self {
             streams.lock().insert(peer, sender.clone());
-            tokio::spawn(read_stream(Arc::clone(self), read, peer));
+            tokio::spawn(read_stream(Arc::clone(self), read, peer, sender.downgrade()));
             tokio::spawn(write_stream(write, queue, streams.stop.clone()));
         }
         sender
@@ -163,6 +170,15 @@ impl Wire {
 impl Streams {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection is over; another to the same peer may have taken its place.
+    fn forget(&self, peer: SocketAddr, own: &mpsc::WeakSender<Vec<u8>>) {
+        let Some(own) = own.upgrade() else { return };
+        let mut open = self.lock();
+        if open.get(&peer).is_some_and(|there| there.same_channel(&own)) {
+            open.remove(&peer);
+        }
     }
 
     async fn connect(&self, to: SocketAddr) -> io::Result<Box<dyn Stream>> {
@@ -239,7 +255,12 @@ async fn accept(wire: Arc<Wire>, listener: TcpListener) {
     }
 }
 
-async fn read_stream(wire: Arc<Wire>, mut read: ReadHalf<Box<dyn Stream>>, peer: SocketAddr) {
+async fn read_stream(
+    wire: Arc<Wire>,
+    mut read: ReadHalf<Box<dyn Stream>>,
+    peer: SocketAddr,
+    own: mpsc::WeakSender<Vec<u8>>,
+) {
     let Wire::Streams(streams) = &*wire else { return };
     let mut bytes = Vec::new();
     loop {
@@ -253,7 +274,7 @@ async fn read_stream(wire: Arc<Wire>, mut read: ReadHalf<Box<dyn Stream>>, peer:
             read = read.read_buf(&mut bytes) => read.unwrap_or(0),
         };
         if length == 0 || bytes.len() > LARGEST {
-            streams.lock().remove(&peer);
+            streams.forget(peer, &own);
             return;
         }
     }
