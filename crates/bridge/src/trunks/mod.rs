@@ -5,6 +5,7 @@
 mod registration;
 mod service;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use crate::trunk::failover::Refusal;
 use crate::trunk::limit::{Full, Gate, admit};
 use crate::trunk::locate::Means;
 use crate::trunk::spend::Ledger;
+use crate::trunk::target::{Destination, Target};
 use crate::trunk::watch::Watch;
 
 pub(crate) use service::Service;
@@ -130,8 +132,32 @@ impl Trunks {
             sources,
             sip,
         });
+        trunks.know_addresses();
         let service = Service::new(Arc::clone(&trunks), queue);
         (trunks, service)
+    }
+
+    /// Targets that are addresses are known from the start: no call waits for the DNS of others.
+    fn know_addresses(&self) {
+        let mut answering = HashMap::new();
+        for state in &self.each {
+            let Targets::List(aims) = &state.config.targets else {
+                continue;
+            };
+            let located: Vec<_> = aims
+                .iter()
+                .map(|aim| (aim.clone(), self.literal(&aim.target).into_iter().collect()))
+                .collect();
+            let found = located.iter().flat_map(|(_, destinations): &(_, Vec<Destination>)| destinations);
+            answering.extend(found.map(|one| (one.address.ip(), state.id)));
+            lock(&state.watch).located(Instant::now(), located, &mut draw);
+        }
+        self.sources.set_targets(answering);
+    }
+
+    /// Where a target is that is an address, if one of our listeners reaches it.
+    fn literal(&self, target: &Target) -> Option<Destination> {
+        target.literal().filter(|one| self.means.reach(one.transport, one.address.ip()))
     }
 
     /// The id of a trunk, which is its place in the configuration.
@@ -260,5 +286,67 @@ impl Trunks {
         let (done, gone) = oneshot::channel();
         self.outcome(Outcome::Farewell(done));
         let _ = timeout(FAREWELL, gone).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const FILE: &str = r#"
+        [sip]
+        bind = "127.0.0.1:0"
+        [media.pbx]
+        bind = "127.0.0.1"
+        [media.whatsapp]
+        bind = "127.0.0.1"
+        [webhook]
+        app_secret = { env = "S" }
+        verify_token = { env = "S" }
+        [[trunk]]
+        name = "named"
+        sources = ["10.0.0.4"]
+        targets = ["sip:pbx.invalid"]
+        [[trunk]]
+        name = "office"
+        sources = ["10.0.0.5"]
+        target = "127.0.0.1:5060"
+        limits = { calls = 1 }
+        [[number]]
+        phone_number_id = "1"
+        display = "+15550000001"
+        token = { env = "S" }
+        trunk = "office"
+    "#;
+
+    async fn trunks() -> Arc<Trunks> {
+        let secret = |_: &str| Some("secret".to_owned());
+        let config = Config::parse(FILE, Path::new("wa-bridge.toml"), &secret).expect("a configuration");
+        let (sip, _notices, _driver, sources) = crate::sip::bind(&config).await.expect("a port");
+        // The service does not run: nothing was asked of DNS.
+        Trunks::new(&config, sip, sources).0
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_an_address_waits_for_no_dns() {
+        let trunks = trunks().await;
+        let now = Instant::now();
+        let peers: Vec<_> =
+            trunks.targets(now, TrunkId(1)).iter().map(|flow| flow.peer.to_string()).collect();
+        assert_eq!(peers, ["127.0.0.1:5060"]);
+        assert_eq!(trunks.targets(now, TrunkId(0)), []);
+    }
+
+    #[tokio::test]
+    async fn a_call_counts_until_its_ticket_is_dropped() {
+        let trunks = trunks().await;
+        let admit = || trunks.admit(Instant::now(), TrunkId(1));
+        let ticket = admit().expect("the first");
+        assert_eq!(admit().err(), Some(Cause::TooManyCalls));
+        assert_eq!(trunks.read()[1], ("office".to_owned(), 1, true));
+        drop(ticket);
+        assert!(admit().is_ok());
     }
 }

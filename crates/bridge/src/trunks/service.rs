@@ -132,14 +132,10 @@ impl Service {
     }
 
     pub(super) async fn destinations(&self, target: &Target) -> Vec<Destination> {
-        let means = &self.trunks.means;
         match (&target.host, &self.resolver) {
-            (Host::Ip(_), _) => {
-                let reachable = |one: &Destination| means.reach(one.transport, one.address.ip());
-                target.literal().filter(reachable).into_iter().collect()
-            }
+            (Host::Ip(_), _) => self.trunks.literal(target).into_iter().collect(),
             (Host::Name(_), Some(resolver)) => {
-                resolver.destinations(Instant::now(), target, means, &mut draw).await
+                resolver.destinations(Instant::now(), target, &self.trunks.means, &mut draw).await
             }
             (Host::Name(_), None) => Vec::new(),
         }
