@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sip_core::{
-    Driver, Listener, ListenerId, Notice, Sip, SipConfig, StrangerAnswer, Strangers, TlsClient, TlsIdentity,
-    TlsServer, TrunkId,
+    Driver, ListenerId, Notice, Sip, SipConfig, StrangerAnswer, Strangers, TlsClient, TlsIdentity, TlsServer,
+    TrunkId,
 };
 use tokio::sync::mpsc;
 
@@ -23,7 +23,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let of_trunk = |(id, trunk): (TrunkId, &Trunk)| -> Vec<_> {
             trunk.sources.iter().map(|network| (*network, id)).collect()
         };
@@ -31,7 +31,7 @@ impl Sources {
     }
 
     /// The trunk of an address: of several networks the one with the longest prefix has it.
-    fn trunk(&self, source: IpAddr) -> Option<TrunkId> {
+    pub(crate) fn trunk(&self, source: IpAddr) -> Option<TrunkId> {
         let containing = self.networks.iter().filter(|(network, _)| network.contains(source));
         let network = containing.max_by_key(|(network, _)| network.prefix());
         network.map(|(_, trunk)| *trunk).or_else(|| {
@@ -54,13 +54,8 @@ pub(crate) async fn bind(config: &Config) -> io::Result<(Sip, mpsc::Receiver<Not
 }
 
 fn sip_config(config: &Config, sources: Arc<Sources>) -> SipConfig {
-    let listeners = config.sip.listeners.iter().map(|one| Listener {
-        transport: one.transport,
-        local: one.bind,
-        advertised: one.advertised,
-    });
     let trunk_of = Arc::new(move |source| sources.trunk(source));
-    let mut sip = SipConfig::new(listeners.collect(), random::bytes(), trunk_of);
+    let mut sip = SipConfig::new(config.sip.endpoint_listeners(), random::bytes(), trunk_of);
     sip.user_agent.clone_from(&config.sip.user_agent);
     sip.trunks = config.trunks.iter().map(Trunk::profile).collect();
     sip.tls_clients = trunks(config).map(|(id, trunk)| (id, tls_client(&trunk.tls))).collect();

@@ -69,12 +69,6 @@ pub enum Strangers {
 }
 
 impl Sip {
-    /// The first UDP listener.
-    #[must_use]
-    pub fn udp(&self) -> Option<&Listener> {
-        self.listeners.iter().find(|listener| listener.transport == Transport::Udp)
-    }
-
     /// What the SIP endpoint is told of the listeners, in their order: a `ListenerId` is a place here.
     #[must_use]
     pub fn endpoint_listeners(&self) -> Vec<sip_core::Listener> {

@@ -1,17 +1,16 @@
 //! What a trunk is configured to be: data for `trunk`, for the calls, and for the SIP endpoint.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use media_relay::sdp::pbx::Codec;
 use media_relay::tone::Tone;
 use sip_core::auth::{self, Account, Algorithm, Realm};
-use sip_core::{Nat, Registrar, Reliable, SessionTimer, Transport, TrunkId, TrunkProfile};
+use sip_core::{Nat, Registrar, Reliable, SessionTimer, TrunkProfile};
 use wa_signaling::PhoneNumberId;
 
 use super::secret::LiveSecret;
-use super::valid::Config;
 use super::value::Network;
 use crate::trunk::limit::Limits;
 use crate::trunk::select::Aim;
@@ -75,23 +74,6 @@ pub struct Trunk {
     pub ringback: Ringback,
 }
 
-impl Config {
-    /// The trunk that a source address belongs to, and its id, which is its place in the file: of
-    /// several networks the one with the longest prefix has the address.
-    #[must_use]
-    pub fn trunk_at(&self, source: IpAddr) -> Option<(TrunkId, &Trunk)> {
-        let longest = |trunk: &Trunk| {
-            let containing = trunk.sources.iter().filter(|network| network.contains(source));
-            containing.map(Network::prefix).max()
-        };
-        let trunks = (0..).map(TrunkId).zip(&self.trunks);
-        trunks
-            .filter_map(|(id, trunk)| Some((longest(trunk)?, id, trunk)))
-            .max_by_key(|(prefix, ..)| *prefix)
-            .map(|(_, id, trunk)| (id, trunk))
-    }
-}
-
 impl Trunk {
     /// What the SIP endpoint is told of it.
     #[must_use]
@@ -108,14 +90,6 @@ impl Trunk {
             outbound: self.credentials.as_ref().map(Credentials::account),
             registrar: self.accept_register.map(AcceptRegister::limits),
         }
-    }
-
-    /// The first target that is an address, by UDP.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        let Targets::List(aims) = &self.targets else { return None };
-        let by_udp = |aim: &Aim| aim.target.literal().filter(|to| to.transport == Transport::Udp);
-        aims.iter().find_map(by_udp).map(|to| to.address)
     }
 }
 

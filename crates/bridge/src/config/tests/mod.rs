@@ -88,7 +88,8 @@ fn the_least_has_every_default() {
     assert_eq!(config.calls.invite_after, InviteAfter::DtlsUp);
     assert!(!config.calls.rejected_is_603);
     let trunk = &config.trunks[0];
-    let target = trunk.address().expect("an address").to_string();
+    let Targets::List(aims) = &trunk.targets else { panic!("a list of targets") };
+    let target = aims[0].target.literal().expect("an address").address.to_string();
     assert_eq!((trunk.name.as_str(), target.as_str()), ("office", "10.0.0.5:5060"));
     assert_eq!(trunk.codecs, [Codec::Opus, Codec::Pcmu, Codec::Pcma]);
     assert_eq!(trunk.default_number, None);

@@ -1,7 +1,5 @@
 //! What can be written of a trunk.
 
-use std::net::SocketAddr;
-
 use sip_core::auth::Algorithm;
 use sip_core::{Nat, Reliable, SessionTimer, TrunkId};
 
@@ -269,13 +267,13 @@ fn the_longest_prefix_says_whose_call_it_is() {
         "[[trunk]]\nname = \"all\"\nsources = [\"0.0.0.0/0\", \"2001:db8::/32\"]\ntarget = \"10.0.0.6\"\n\
          [[trunk]]\nname = \"lan\"\nsources = [\"10.0.0.0/24\"]\ntarget = \"10.0.0.7\"\n[[number]]",
     ));
-    let owner =
-        |ip: &str| config.trunk_at(ip.parse().expect(ip)).map(|(index, trunk)| (index, trunk.name.as_str()));
-    assert_eq!(owner("10.0.0.5"), Some((TrunkId(0), "office")));
-    assert_eq!(owner("10.0.0.6"), Some((TrunkId(2), "lan")));
-    assert_eq!(owner("::ffff:10.0.0.6"), Some((TrunkId(2), "lan")));
-    assert_eq!(owner("192.0.2.1"), Some((TrunkId(1), "all")));
-    assert_eq!(owner("2001:db8::7"), Some((TrunkId(1), "all")));
+    let sources = crate::sip::Sources::new(&config);
+    let owner = |ip: &str| sources.trunk(ip.parse().expect(ip));
+    assert_eq!(owner("10.0.0.5"), Some(TrunkId(0)));
+    assert_eq!(owner("10.0.0.6"), Some(TrunkId(2)));
+    assert_eq!(owner("::ffff:10.0.0.6"), Some(TrunkId(2)));
+    assert_eq!(owner("192.0.2.1"), Some(TrunkId(1)));
+    assert_eq!(owner("2001:db8::7"), Some(TrunkId(1)));
     assert_eq!(owner("2001:db9::7"), None);
 }
 
@@ -321,14 +319,4 @@ fn what_is_unwise_is_warned_of() {
         1,
     );
     assert_eq!(good(&closed).warnings().len(), 1);
-}
-
-#[test]
-fn the_first_address_by_udp_is_found() {
-    let address = |line: &str| {
-        let text = with("target = \"10.0.0.5:5060\"", line);
-        good(&text).trunks[0].address().map(|address: SocketAddr| address.to_string())
-    };
-    assert_eq!(address("targets = [\"pbx.lan\", \"10.0.0.6\"]").as_deref(), Some("10.0.0.6:5060"));
-    assert_eq!(address("target = \"pbx.lan\""), None);
 }
