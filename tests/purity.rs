@@ -38,7 +38,9 @@ const PURE: &[&str] = &[
     "bridge/src/lib.rs",
     "bridge/src/call",
     "bridge/src/config",
+    "bridge/src/alarm.rs",
     "bridge/src/id.rs",
+    "bridge/src/mark.rs",
     "bridge/src/routing.rs",
     "bridge/src/trunk",
 ];

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
@@ -17,6 +17,7 @@ use tracing::{error, info};
 use wa_signaling::webhook::event::Direction;
 use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
 
+use crate::alarm::Alarms;
 use crate::call::cause::Cause;
 use crate::call::event::SipRefusal;
 use crate::call::task::Input;
@@ -24,6 +25,7 @@ use crate::call::{birth, headers};
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
 use crate::http;
+use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
 use crate::trunks::{Outcome, Trunks};
@@ -33,7 +35,10 @@ const FAREWELL: Duration = Duration::from_secs(8);
 
 /// What all calls share.
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    /// In force now; a reload puts another in its place.
+    config: RwLock<Arc<Config>>,
+    pub(crate) instance: Instance,
+    pub(crate) alarms: Alarms,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
@@ -45,6 +50,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The configuration in force: whoever needs it for more than a moment keeps this.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The one clock that calls are given.
     pub(crate) fn now(&self) -> Instant {
         Instant::now()
@@ -85,7 +95,7 @@ impl Shared {
     /// A user's number or id, as far as the log may have it.
     pub(crate) fn masked(&self, user: &impl ToString) -> String {
         let user = user.to_string();
-        if self.config.log.mask_numbers { mask(&user) } else { user }
+        if self.config().log.mask_numbers { mask(&user) } else { user }
     }
 
     /// Takes over the counters that the parts keep themselves.
@@ -101,6 +111,7 @@ impl Shared {
         for (trunk, calls, is_up) in self.trunks.read() {
             self.metrics.trunk(&trunk, calls, is_up);
         }
+        self.metrics.alarms(&self.alarms.active());
         for (what, value) in self.webhooks.read() {
             self.metrics.set("webhook", what, value);
         }
@@ -179,8 +190,10 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         metrics: Metrics::new()?,
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
+        alarms: Alarms::default(),
+        instance: Instance::from_bytes(random::bytes()),
         sip,
-        config,
+        config: RwLock::new(Arc::new(config)),
     });
     let services = Services { stop: CancellationToken::new(), broken: CancellationToken::new() };
     let running = Running {

@@ -19,6 +19,7 @@ use wa_signaling::WebhookEvent;
 
 use crate::call::task::Input;
 use crate::id::CallId;
+use crate::mark::Mark;
 
 /// Events that wait for one call's task; a call that leaves so many unread is broken, and what
 /// comes on top is dropped with a warning rather than allowed to hold up the other calls.
@@ -130,8 +131,8 @@ impl Directory {
         };
         let by_echo = echo
             .as_deref()
-            .and_then(CallId::parse)
-            .and_then(|id| self.calls.get(&id).map(|mailbox| mailbox.value().clone()));
+            .and_then(Mark::parse)
+            .and_then(|mark| self.calls.get(&mark.call).map(|mailbox| mailbox.value().clone()));
         let mut whatsapp = self.whatsapp();
         if let Some(mailbox) = by_echo.or_else(|| whatsapp.live.get(wacid).cloned()) {
             mailbox.post(Input::Webhook(event));
@@ -233,6 +234,7 @@ mod tests {
     use wa_signaling::webhook::event::{CallStatus, Status, Terminate};
 
     use super::*;
+    use crate::mark::Instance;
 
     fn wacid(number: usize) -> Wacid {
         format!("wacid.{number}").parse().expect("an id")
@@ -244,7 +246,10 @@ mod tests {
             wacid: wacid.clone(),
             status: CallStatus::Ringing,
             timestamp: None,
-            callback_data: echo.map(ToString::to_string),
+            callback_data: echo.map(|call| {
+                let instance = Instance::from_bytes([0; 4]);
+                Mark { call: call.clone(), instance, sip_call_id: None }.to_string()
+            }),
         })
     }
 

@@ -27,12 +27,16 @@ pub(crate) fn admin(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    if shared.metrics.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+/// Whether calls are taken; with a line for each alarm that lasts.
+async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+    let (status, word) = if shared.metrics.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
     } else {
-        (StatusCode::OK, "ready\n")
-    }
+        (StatusCode::OK, "ready")
+    };
+    let alarms = shared.alarms.active().into_iter();
+    let lines = alarms.map(|(alarm, subject, text)| format!("alarm {} {subject}: {text}\n", alarm.label()));
+    (status, format!("{word}\n{}", lines.collect::<String>()))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {

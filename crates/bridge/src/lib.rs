@@ -1,11 +1,13 @@
 //! The B2BUA between a PBX and WhatsApp: [`call`] is the heart, [`app`] puts the parts together.
 
+pub mod alarm;
 pub mod app;
 pub mod call;
 pub mod config;
 mod directory;
 mod http;
 mod id;
+pub mod mark;
 mod metrics;
 mod random;
 pub mod record;
@@ -15,3 +17,4 @@ pub mod trunk;
 mod trunks;
 
 pub use id::CallId;
+pub use mark::{Instance, Mark};

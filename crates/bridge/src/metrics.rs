@@ -2,6 +2,7 @@
 
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use crate::alarm::Alarm;
 use crate::call::action::Outcome;
 use crate::call::machine::Phase;
 use crate::record::Direction;
@@ -19,6 +20,7 @@ pub(crate) struct Metrics {
     trunk_up: IntGaugeVec,
     counters: IntGaugeVec,
     draining: IntGauge,
+    alarms: IntGaugeVec,
 }
 
 impl Metrics {
@@ -63,6 +65,10 @@ impl Metrics {
                 &["part", "what"],
             )?,
             draining: IntGauge::new("wa_bridge_draining", "1 while the bridge takes no calls")?,
+            alarms: IntGaugeVec::new(
+                Opts::new("wa_bridge_alarm", "1 for each alarm that lasts"),
+                &["alarm", "subject"],
+            )?,
             registry,
         };
         metrics.registry.register(Box::new(metrics.calls.clone()))?;
@@ -74,6 +80,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.trunk_up.clone()))?;
         metrics.registry.register(Box::new(metrics.counters.clone()))?;
         metrics.registry.register(Box::new(metrics.draining.clone()))?;
+        metrics.registry.register(Box::new(metrics.alarms.clone()))?;
         Ok(metrics)
     }
 
@@ -113,6 +120,14 @@ impl Metrics {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get() == 1
+    }
+
+    /// The alarms that last, in place of those that were.
+    pub(crate) fn alarms(&self, active: &[(Alarm, String, String)]) {
+        self.alarms.reset();
+        for (alarm, subject, _) in active {
+            self.alarms.with_label_values(&[alarm.label(), subject]).set(1);
+        }
     }
 
     /// How many calls a trunk has, and whether any of its targets is up.

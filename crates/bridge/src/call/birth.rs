@@ -24,6 +24,7 @@ use crate::app::Shared;
 use crate::config::{Number, Trunk};
 use crate::directory::Mailbox;
 use crate::id::CallId;
+use crate::mark::Mark;
 use crate::record::Direction;
 use crate::routing::{self, NoRoute};
 
@@ -95,12 +96,13 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
     }
+    let config = shared.config();
     let dialled = request.uri.user_unescaped().unwrap_or_default();
     let from = request.headers.from();
     let caller = from.as_ref().and_then(|from| from.uri.user_unescaped());
     // Before anything is made of the number: an emergency number has no route, and must not get 404.
     shared.trunks.may_dial(flow.trunk, &dialled)?;
-    let route = routing::outgoing(&shared.config, flow.trunk, &dialled, caller.as_deref())?;
+    let route = routing::outgoing(&config, flow.trunk, &dialled, caller.as_deref())?;
     let ticket = shared.trunks.admit(shared.now(), flow.trunk)?;
     shared.trunks.spend(flow.trunk, &route.callee.to_string())?;
 
@@ -122,14 +124,15 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
     });
     let pbx = Pbx::new(route.trunk, shared.targets(route.trunk)).with_leg(leg, state);
     session.set_digits(pbx.digits());
-    let mut settings = pbx.settings(shared.config.calls);
+    let mut settings = pbx.settings(config.calls);
     let left = shared.trunks.left(flow.trunk);
     settings.longest = settings.longest.into_iter().chain(left).min();
     let call = Call::from_pbx(settings, shared.now(), leg);
     let side = Side::FromPbx { callee: route.callee };
     let media = Media { session, remote: None };
     let number = Arc::new(route.number.clone());
-    let task = CallTask::new(shared, id, number, side, pbx, (mailbox, events), Some(media), call);
+    let mark = mark(shared, &id, request.headers.call_id());
+    let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), Some(media), call);
     shared.spawn(task.counted(ticket).live().instrument(span));
     Ok(())
 }
@@ -145,7 +148,8 @@ pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
         info!(wacid = %connect.wacid, "a connect webhook came too late to ring anybody");
         return;
     }
-    let Some((number, trunk)) = routing::incoming(&shared.config, &connect.number) else {
+    let config = shared.config();
+    let Some((number, trunk)) = routing::incoming(&config, &connect.number) else {
         shared.metrics.webhook("foreign_number");
         warn!(number = %connect.number, "a call for a business number that is not configured");
         return;
@@ -193,9 +197,10 @@ fn try_from_whatsapp(
     session.set_digits(pbx.digits());
     let media = Media { session, remote: Some(remote) };
     let side = Side::FromWhatsApp { answer, connect: Box::new(connect) };
-    let call = Call::from_whatsapp(pbx.settings(shared.config.calls), shared.now(), attempts);
+    let call = Call::from_whatsapp(pbx.settings(shared.config().calls), shared.now(), attempts);
     let number = number.clone();
-    let task = CallTask::new(shared, id, number, side, pbx, (mailbox, events), Some(media), call);
+    let mark = mark(shared, &id, None);
+    let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), Some(media), call);
     shared.spawn(task.counted(ticket).live().instrument(span));
     Ok(())
 }
@@ -225,10 +230,16 @@ fn refuse(shared: &Arc<Shared>, number: Arc<Number>, trunk: &Trunk, wacid: Wacid
     let id = CallId::from_bytes(shared.random());
     let span = span(&id, Direction::WaToSip);
     span.record("wacid", wacid.as_str());
-    let call = Call::refused(shared.config.calls, shared.now(), cause);
+    let call = Call::refused(shared.config().calls, shared.now(), cause);
     let (side, pbx) = (Side::Refused { wacid }, Pbx::new(trunk, Vec::new()));
-    let task = CallTask::new(shared, id, number, side, pbx, (mailbox, events), None, call);
+    let mark = mark(shared, &id, None);
+    let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), None, call);
     shared.spawn(task.live().instrument(span));
+}
+
+fn mark(shared: &Shared, call: &CallId, sip_call_id: Option<&str>) -> Mark {
+    let sip_call_id = sip_call_id.map(ToOwned::to_owned);
+    Mark { call: call.clone(), instance: shared.instance.clone(), sip_call_id }
 }
 
 /// What will be told to the PBX and heard from it.

@@ -83,13 +83,13 @@ impl CallTask {
         let (Side::FromPbx { callee }, Some(media)) = (&self.side, &self.media) else {
             return;
         };
-        let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.id.clone());
+        let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark.to_string());
         debug!(sdp = offer, "offer to WhatsApp");
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
         self.beside(async move {
             let token = number.token.current();
             let id = &number.phone_number_id;
-            let reply = shared.graph.connect(id, &token, &callee, &offer, echo.as_str()).await;
+            let reply = shared.graph.connect(id, &token, &callee, &offer, &echo).await;
             GraphReply::Connect(logged("connect", reply))
         });
     }
@@ -98,13 +98,13 @@ impl CallTask {
         let (Side::FromWhatsApp { answer, .. }, Some(wacid)) = (&self.side, self.remains.wacid.get()) else {
             return;
         };
-        let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.id.clone());
+        let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.mark.to_string());
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
         self.beside(async move {
             let token = number.token.current();
             let (graph, id) = (&shared.graph, &number.phone_number_id);
             if accept {
-                let reply = graph.accept(id, &token, &wacid, &answer, echo.as_str()).await;
+                let reply = graph.accept(id, &token, &wacid, &answer, &echo).await;
                 GraphReply::Accept(logged("accept", reply))
             } else {
                 let reply = graph.pre_accept(id, &token, &wacid, &answer).await;

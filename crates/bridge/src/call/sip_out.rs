@@ -76,7 +76,7 @@ impl CallTask {
         self.pbx.legs.insert(leg, state);
         self.remains.began(leg);
         self.shared.directory.add_leg(leg, &self.mailbox);
-        let call_id = self.pbx.next_call_id(&self.id);
+        let call_id = self.pbx.next_call_id(&self.mark.call);
         let to = To {
             flow: plan.flow,
             user: &plan.user,

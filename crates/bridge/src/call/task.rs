@@ -25,7 +25,7 @@ use super::{execute, headers};
 use crate::app::Shared;
 use crate::config::Number;
 use crate::directory::Mailbox;
-use crate::id::CallId;
+use crate::mark::Mark;
 use crate::record::Direction;
 use crate::trunks::Ticket;
 
@@ -109,7 +109,7 @@ impl Remains {
 /// One call being executed.
 pub(crate) struct CallTask {
     pub(super) shared: Arc<Shared>,
-    pub(super) id: CallId,
+    pub(super) mark: Mark,
     pub(super) direction: Direction,
     pub(super) remains: Arc<Remains>,
     pub(super) side: Side,
@@ -128,7 +128,7 @@ impl CallTask {
     #[expect(clippy::too_many_arguments, reason = "the parts of a call, put together in one place")]
     pub(crate) fn new(
         shared: &Arc<Shared>,
-        id: CallId,
+        mark: Mark,
         number: Arc<Number>,
         side: Side,
         pbx: Pbx,
@@ -141,14 +141,14 @@ impl CallTask {
             Side::FromWhatsApp { connect, .. } => (Direction::WaToSip, OnceLock::from(connect.wacid.clone())),
             Side::Refused { wacid } => (Direction::WaToSip, OnceLock::from(wacid.clone())),
         };
-        shared.directory.add(&id, &mailbox);
+        shared.directory.add(&mark.call, &mailbox);
         let legs: Vec<LegId> = pbx.legs.keys().copied().collect();
         for leg in &legs {
             shared.directory.add_leg(*leg, &mailbox);
         }
         Self {
             shared: Arc::clone(shared),
-            id,
+            mark,
             direction,
             remains: Arc::new(Remains { legs: Mutex::new(legs), number, wacid }),
             side,
@@ -171,7 +171,7 @@ impl CallTask {
     /// The call from its begin to its end. A panic inside ends this call, on both legs, and no
     /// other.
     pub(crate) async fn live(self) {
-        let (shared, id) = (Arc::clone(&self.shared), self.id.clone());
+        let (shared, id) = (Arc::clone(&self.shared), self.mark.call.clone());
         let remains = Arc::clone(&self.remains);
         let run = tokio::spawn(self.run().in_current_span());
         if let Err(broken) = run.await {
