@@ -42,7 +42,11 @@ const PURE: &[&str] = &[
     "bridge/src/id.rs",
     "bridge/src/mark.rs",
     "bridge/src/routing.rs",
+    "bridge/src/skew.rs",
+    "bridge/src/tombstones.rs",
     "bridge/src/trunk",
+    "bridge/src/unknown",
+    "bridge/src/unknown.rs",
 ];
 
 /// Thin shells around them.
@@ -64,6 +68,7 @@ const IO: &[&str] = &[
     "bridge/src/call/task.rs",
     "bridge/src/config/file.rs",
     "bridge/src/config/secret.rs",
+    "bridge/src/directory",
     "bridge/src/directory.rs",
     "bridge/src/http.rs",
     "bridge/src/main.rs",
@@ -73,6 +78,7 @@ const IO: &[&str] = &[
     "bridge/src/sip.rs",
     "bridge/src/trunks",
     "bridge/src/trunk/resolve.rs",
+    "bridge/src/webhooks.rs",
 ];
 
 /// What no pure module names.

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
 use sip_core::{Command, Flow, LegEvent, Notice, Sip};
@@ -29,6 +29,7 @@ use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
 use crate::trunks::{Outcome, Trunks};
+use crate::webhooks::{self, Webhooks};
 
 /// How long running calls get to end on both sides when the program stops.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -58,6 +59,11 @@ impl Shared {
     /// The one clock that calls are given.
     pub(crate) fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// The time of day, since 1970: for what others have stamped.
+    pub(crate) fn wall(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     /// Random bytes.
@@ -112,6 +118,9 @@ impl Shared {
             self.metrics.trunk(&trunk, calls, is_up);
         }
         self.metrics.alarms(&self.alarms.active());
+        for (what, value) in self.directory.counts() {
+            self.metrics.set("directory", what, value);
+        }
         for (what, value) in self.webhooks.read() {
             self.metrics.set("webhook", what, value);
         }
@@ -353,8 +362,9 @@ async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
 }
 
 /// Brings webhooks to their calls, and calls into life.
-async fn serve_webhooks(shared: Arc<Shared>, mut events: mpsc::Receiver<WebhookEvent>) {
-    while let Some(event) = events.recv().await {
+async fn serve_webhooks(shared: Arc<Shared>, events: mpsc::Receiver<WebhookEvent>) {
+    let mut webhooks = Webhooks::new(events);
+    while let Some(event) = webhooks.next(&shared).await {
         match event {
             WebhookEvent::Connect(connect) if connect.direction == Direction::UserInitiated => {
                 shared.metrics.webhook("connect");
@@ -365,10 +375,7 @@ async fn serve_webhooks(shared: Arc<Shared>, mut events: mpsc::Receiver<WebhookE
                 shared.metrics.webhook("other");
                 tracing::debug!(field, event, "webhook not for calling");
             }
-            event => {
-                let found = shared.directory.webhook(shared.now(), event);
-                shared.metrics.webhook(if found { "delivered" } else { "waiting" });
-            }
+            event => webhooks::give(&shared, event),
         }
     }
 }

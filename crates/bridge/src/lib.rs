@@ -13,8 +13,12 @@ mod random;
 pub mod record;
 mod routing;
 mod sip;
+mod skew;
+mod tombstones;
 pub mod trunk;
 mod trunks;
+pub mod unknown;
+mod webhooks;
 
 pub use id::CallId;
 pub use mark::{Instance, Mark};

@@ -86,6 +86,7 @@ impl CallTask {
         let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark.to_string());
         debug!(sdp = offer, "offer to WhatsApp");
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        shared.directory.await_id(&self.mark.call, &number.phone_number_id, &callee, &self.mailbox);
         self.beside(async move {
             let token = number.token.current();
             let id = &number.phone_number_id;
@@ -129,7 +130,7 @@ impl CallTask {
     }
 
     async fn finish(&mut self, outcome: &Outcome) {
-        if !matches!(self.side, Side::Refused { .. }) {
+        if !matches!(self.side, Side::Refused { .. } | Side::Lost { .. }) {
             self.await_summary().await;
         }
         if !outcome.whatsapp_ended {

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod header;
 mod manners;
+mod order;
 mod overlap;
 mod raw;
 mod routes;
@@ -25,6 +26,7 @@ mod value;
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use order::Order;
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{

@@ -94,6 +94,9 @@ tables! {
         answer_on: text -> Field<String>,
         rejected_as: integer -> Field<i64>,
         invite_after: text -> Field<String>,
+        stale_after_s: integer -> Field<i64>,
+        remember_h: integer -> Field<i64>,
+        unknown_calls: text -> Field<String>,
     }
     Trunk {
         name: text -> Field<String>,

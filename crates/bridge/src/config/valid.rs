@@ -8,6 +8,7 @@ use std::time::Duration;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
+use super::order::Order;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
 use super::secret::LiveSecret;
@@ -32,6 +33,8 @@ pub struct Config {
     pub admin: Admin,
     /// Limits and choices of a call.
     pub calls: Settings,
+    /// What webhooks that come late, or of no call of ours, lead to.
+    pub order: Order,
     /// The PBXs; at least one. Their place here is their id.
     pub trunks: Vec<Trunk>,
     /// The business numbers; at least one.
@@ -163,13 +166,15 @@ impl Checker<'_> {
         let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
         let log = self.log(raw.log);
         overlap::check(&claims, self.report);
+        let (calls, order) = calls?;
         Some(Config {
             sip: sip?,
             media: media?,
             graph: graph?,
             webhook: webhook?,
             admin: Admin { listen: admin? },
-            calls: calls?,
+            calls,
+            order,
             trunks,
             numbers,
             log: log?,
@@ -275,7 +280,7 @@ impl Checker<'_> {
         secret.required(self.report, table::SECRET_REMEDY)
     }
 
-    fn calls(&mut self, raw: raw::Calls) -> Option<Settings> {
+    fn calls(&mut self, raw: raw::Calls) -> Option<(Settings, Order)> {
         let default = Settings::default();
         let ring_limit_out = raw.ring_limit_out_s.check(self.report, seconds(1..=180));
         let ring_limit_in = raw.ring_limit_in_s.check(self.report, seconds(1..=60));
@@ -294,7 +299,8 @@ impl Checker<'_> {
             603 => Ok(true),
             other => Err(format!("{other} is not offered: write 486 (busy) or 603 (decline)")),
         });
-        Some(Settings {
+        let order = self.order(raw.stale_after_s, raw.remember_h, raw.unknown_calls);
+        let settings = Settings {
             ring_limit_out: ring_limit_out.or(default.ring_limit_out)?,
             ring_limit_in: ring_limit_in.or(default.ring_limit_in)?,
             answer_on: answer_on.or(default.answer_on)?,
@@ -302,7 +308,8 @@ impl Checker<'_> {
             rejected_is_603: rejected_as.or(default.rejected_is_603)?,
             // By trunk.
             ..default
-        })
+        };
+        Some((settings, order?))
     }
 
     pub(super) fn choice<T: Copy>(&mut self, field: Field<String>, choices: &[(&str, T)]) -> Field<T> {

@@ -75,6 +75,8 @@ pub struct Status {
     pub wacid: Wacid,
     /// How far it got.
     pub status: CallStatus,
+    /// The user that is called.
+    pub recipient: Caller,
     /// When, in UNIX seconds.
     pub timestamp: Option<u64>,
     /// What we gave to `connect`.

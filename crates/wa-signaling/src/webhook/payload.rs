@@ -131,6 +131,12 @@ impl Context<'_> {
                 "REJECTED" => CallStatus::Rejected,
                 _ => CallStatus::Other(word.to_owned()),
             },
+            recipient: Caller {
+                phone: json::text(status, "recipient_id").and_then(digits),
+                bsuid: owned(status, "recipient_user_id"),
+                parent_bsuid: owned(status, "recipient_parent_user_id"),
+                ..Caller::default()
+            },
             timestamp: json::number(status, "timestamp"),
             callback_data: owned(status, "biz_opaque_callback_data"),
         })

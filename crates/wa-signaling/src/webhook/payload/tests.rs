@@ -209,6 +209,11 @@ fn statuses_in_any_case_as_string_or_array() {
             number: number(),
             wacid: call(),
             status: expected,
+            recipient: Caller {
+                phone: Some("12185552828".into()),
+                bsuid: Some("US.134912086553".into()),
+                ..Caller::default()
+            },
             timestamp: Some(1_749_197_000),
             callback_data: Some("call-7".into()),
         };
