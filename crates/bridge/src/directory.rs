@@ -53,6 +53,11 @@ impl Mailbox {
         let _ = self.0.send(input).await;
     }
 
+    /// False from when its call reads no more.
+    fn is_open(&self) -> bool {
+        !self.0.is_closed()
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.0.same_channel(&other.0)
     }
@@ -157,9 +162,13 @@ impl Directory {
             Echo::Absent | Echo::Foreign => None,
         };
         let mut whatsapp = self.whatsapp();
-        if let Some(mailbox) = by_echo.or_else(|| whatsapp.live(news.wacid).cloned()) {
+        // A call that reads no more is over; whether its WhatsApp call is, its id tells.
+        if let Some(mailbox) = by_echo.filter(Mailbox::is_open) {
             mailbox.post(Input::Webhook(event));
             return Some(Found::Call);
+        }
+        if let Some(mailbox) = whatsapp.live(news.wacid).cloned() {
+            return Some(if mailbox.post(Input::Webhook(event)) { Found::Call } else { Found::Late });
         }
         let (wacid, verdict) = (news.wacid.clone(), rules.first(&news));
         if whatsapp.has_ended(now, &wacid) {

@@ -66,8 +66,9 @@ impl Clocks {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -81,8 +81,9 @@ impl Tombstones {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);

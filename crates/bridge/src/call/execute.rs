@@ -18,6 +18,7 @@ use super::headers;
 use super::task::{CallTask, GraphReply, Input, Remains, Side};
 use crate::app::Shared;
 use crate::config::Number;
+use crate::directory::MAILBOX;
 use crate::record::{self, Direction};
 
 /// How long a closed audio path is waited for: it tells at once what has passed over it.
@@ -153,6 +154,7 @@ impl CallTask {
             tokio::select! {
                 input = self.events.recv() => match input {
                     Some(Input::Media(event)) => self.take_media(event),
+                    Some(other) if self.unread.len() < MAILBOX => self.unread.push(other),
                     Some(_) => {}
                     None => return,
                 },

@@ -30,6 +30,7 @@ use crate::mark::Mark;
 use crate::record::Direction;
 use crate::trunks::Ticket;
 use crate::unknown::News;
+use crate::webhooks;
 
 /// What a call's task gets from outside.
 #[derive(Debug)]
@@ -134,6 +135,8 @@ pub(crate) struct CallTask {
     /// Until it is closed.
     pub(super) media: Option<Media>,
     pub(super) summary: Option<Summary>,
+    /// What came after the end; as much as fits the mailbox.
+    pub(super) unread: Vec<Input>,
     pub(super) call: Call,
     /// Counts the call on its trunk.
     pub(super) ticket: Option<Ticket>,
@@ -173,6 +176,7 @@ impl CallTask {
             events,
             media,
             summary: None,
+            unread: Vec::new(),
             call,
             ticket: None,
         }
@@ -221,10 +225,19 @@ impl CallTask {
     /// Nobody reads on: who still waits for an answer gets it.
     async fn turn_away(&mut self) {
         self.events.close();
-        while let Ok(input) = self.events.try_recv() {
-            if let Input::Replaces { by, .. } = input {
-                self.shared.directory.remove_leg(by);
-                self.respond(by, headers::refusal(Cause::NothingToReplace)).await;
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.extend(std::iter::from_fn(|| self.events.try_recv().ok()));
+        for input in unread {
+            match input {
+                Input::Replaces { by, .. } => {
+                    self.shared.directory.remove_leg(by);
+                    self.respond(by, headers::refusal(Cause::NothingToReplace)).await;
+                }
+                // There is a call at WhatsApp after all: it is ended like any that nobody leads.
+                Input::Webhook(event) if self.remains.wacid.get().is_none() => {
+                    webhooks::give(&self.shared, event);
+                }
+                Input::Webhook(_) | Input::Sip(..) | Input::Graph(_) | Input::Media(_) | Input::Shutdown => {}
             }
         }
     }

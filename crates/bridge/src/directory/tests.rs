@@ -257,11 +257,19 @@ fn a_webhook_that_crosses_the_end_of_its_call_is_late() {
     let (mailbox, events) = desk.call(1);
     desk.directory.identify(desk.now, &wacid(1), &mailbox);
     drop(events);
-    assert_eq!(desk.webhook(ringing(&wacid(1), Some(&id(1)))), Found::Call, "nobody reads it");
+    assert_eq!(desk.webhook(ringing(&wacid(1), Some(&id(1)))), Found::Late, "nobody reads it");
     desk.directory.remove(desk.now, &id(1), &[], Some(&wacid(1)));
     for event in [ringing(&wacid(1), Some(&id(1))), terminate(&wacid(1)), connect(&wacid(1), None)] {
         assert_eq!(desk.webhook(event), Found::Late, "and it is not ended twice");
     }
+}
+
+#[test]
+fn a_webhook_for_a_call_that_is_given_up_in_this_moment_ends_what_it_tells_of() {
+    let desk = Desk::leaving();
+    let (_, events) = desk.connecting(1, USER);
+    drop(events);
+    assert_eq!(desk.webhook(ringing(&wacid(1), Some(&id(1)))), lost(&wacid(1), Cause::Crash));
 }
 
 /// Failure modes 2 and 14.

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use media_relay::{MediaEvent, Party};
 use sip_core::LegId;
 use tokio::sync::mpsc::Receiver;
 use wa_signaling::webhook::event::{CallStatus, Connect, Direction, Status, Terminate};
@@ -149,7 +150,7 @@ impl Line {
 
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        while self.now < end {
+        while self.now < end && !self.is_quiet() {
             self.now += Duration::from_secs(1);
             for task in &mut self.tasks {
                 while task.call.deadline().is_some_and(|at| at <= self.now) {
@@ -159,6 +160,12 @@ impl Line {
             self.sweep();
             self.settle();
         }
+    }
+
+    /// Nothing can happen any more.
+    fn is_quiet(&self) -> bool {
+        let waits = self.directory.counts().iter().any(|(what, count)| *what == "waiting" && *count > 0);
+        self.tasks.is_empty() && !waits
     }
 
     fn sweep(&mut self) {
@@ -214,10 +221,11 @@ impl Line {
         let mut at = 0;
         while at < self.tasks.len() {
             let task = &mut self.tasks[at];
-            while let Ok(Input::Webhook(event)) = task.events.try_recv() {
-                task.take(&self.directory, self.now, &event);
+            let input = task.events.try_recv().ok();
+            let mut is_idle = input.is_none();
+            if let Some(input) = input {
+                task.take(&self.directory, self.now, input);
             }
-            let mut is_idle = true;
             while let Some(action) = self.tasks[at].call.poll() {
                 is_idle = false;
                 self.execute(at, &action);
@@ -244,9 +252,10 @@ impl Line {
                 task.call.handle(self.now, Event::EndReply(Ok(())));
             }
             Action::MediaConnect if self.how.media => {
-                task.call.handle(self.now, Event::MediaConnected);
+                // It takes its time: what the call has in its mailbox comes first.
+                task.mailbox.post(Input::Media(MediaEvent::Connected));
                 if self.how.sound {
-                    task.call.handle(self.now, Event::MediaHeard);
+                    task.mailbox.post(Input::Media(MediaEvent::FirstAudio(Party::WhatsApp)));
                 }
             }
             Action::Finished(outcome) if task.is_first => {
@@ -305,8 +314,17 @@ impl Line {
 }
 
 impl Task {
+    fn take(&mut self, directory: &Directory, now: Instant, input: Input) {
+        match input {
+            Input::Webhook(event) => self.take_webhook(directory, now, &event),
+            Input::Media(MediaEvent::Connected) => self.call.handle(now, Event::MediaConnected),
+            Input::Media(_) => self.call.handle(now, Event::MediaHeard),
+            _ => {}
+        }
+    }
+
     /// As `CallTask::take_webhook` does.
-    fn take(&mut self, directory: &Directory, now: Instant, event: &WebhookEvent) {
+    fn take_webhook(&mut self, directory: &Directory, now: Instant, event: &WebhookEvent) {
         let news = News::of(event).expect("about a call");
         self.identify(directory, now, news.wacid, news.is_over);
         let event = match event {
