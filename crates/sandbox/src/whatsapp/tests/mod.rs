@@ -3,4 +3,5 @@
 mod calls;
 mod faults;
 mod graph;
+mod graph_faults;
 mod peer;

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 
 use crate::whatsapp::hub::lock;
-use crate::whatsapp::sdp::{DtlsSetup, Remote};
+use crate::whatsapp::sdp::{DtlsSetup, Remote, Voice};
 use crate::whatsapp::secure::{self, Handshake, Wire};
 use crate::whatsapp::user::{Notice, Phone};
 use crate::whatsapp::webhook::sign;
@@ -320,7 +320,7 @@ fn remote(sdp: &str) -> Remote {
         pwd: attribute(sdp, "ice-pwd").to_owned(),
         fingerprint: [0; 32],
         setup: DtlsSetup::ActPass,
-        opus: 111,
+        voices: vec![Voice::Opus(111)],
         telephone_event: Some(126),
         mid: "audio".to_owned(),
         ssrc: Some(attribute(sdp, "ssrc").split(' ').next().unwrap().parse().unwrap()),

@@ -4,7 +4,7 @@ use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
 use super::*;
-use crate::whatsapp::sdp::DtlsSetup;
+use crate::whatsapp::sdp::{DtlsSetup, Voice};
 
 fn context(key: u8) -> Context {
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;
@@ -18,7 +18,7 @@ fn remote(ssrc: u32) -> Remote {
         pwd: "x".repeat(22),
         fingerprint: [0; 32],
         setup: DtlsSetup::Active,
-        opus: 107,
+        voices: vec![Voice::Opus(107)],
         telephone_event: Some(101),
         mid: "audio".to_owned(),
         ssrc: Some(ssrc),
