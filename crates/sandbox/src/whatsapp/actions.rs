@@ -44,7 +44,7 @@ pub(crate) fn connect(hub: &Arc<Hub>, number: BusinessNumber, json: &Value) -> R
         return Err(ApiError::new(400, 138_003, "Duplicate call", details));
     }
     hub.may_ring(&number, &user)?;
-    let behaviour = (hub.config.directory)(&user);
+    let behaviour = hub.behaviour(&user);
     match behaviour.graph.clone() {
         Some(GraphFault::Error(error)) => return Err(error),
         Some(fault) if !fault.works() => return Ok(Done::nothing(fault)),

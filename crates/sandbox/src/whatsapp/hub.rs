@@ -18,6 +18,7 @@ use super::operation::Operation;
 use super::permission::{Book, PermissionAnswer, PermissionShape, Permissions};
 use super::post::Post;
 use super::relay::Relay;
+use super::scenario::Behaviour;
 use super::settings::Settings;
 use super::subscriptions::Subscriptions;
 use super::token::Token;
@@ -55,6 +56,8 @@ pub(crate) struct Hub {
     pub(crate) needs_conversation: Mutex<bool>,
     /// What users say to permission requests, where it is not their number that says it.
     pub(crate) answers: Mutex<HashMap<String, PermissionAnswer>>,
+    /// What numbers do that were changed by hand.
+    pub(crate) numbers: Mutex<HashMap<String, Behaviour>>,
     pub(crate) asked: Rate,
     pub(crate) post: Mutex<Post>,
     /// How far the sandbox's clock is ahead.
@@ -80,6 +83,10 @@ impl<T: Clone> Records<T> {
         records.push_back(record);
     }
 
+    pub(crate) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
     pub(crate) fn all(&self) -> Vec<T> {
         lock(&self.0).iter().cloned().collect()
     }
@@ -103,6 +110,7 @@ impl Hub {
             permission_rate: Mutex::new(PERMISSION_RATE),
             needs_conversation: Mutex::default(),
             answers: Mutex::default(),
+            numbers: Mutex::default(),
             asked: Rate::default(),
             post: Mutex::default(),
             ahead: Mutex::default(),
@@ -123,6 +131,12 @@ impl Hub {
     /// Time since the start, for records.
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// What a dialled number does.
+    pub(crate) fn behaviour(&self, number: &str) -> Behaviour {
+        let by_hand = lock(&self.numbers).get(number).cloned();
+        by_hand.unwrap_or_else(|| (self.config.directory)(number))
     }
 
     /// The sandbox's own clock, which tests may move on.

@@ -156,7 +156,7 @@ impl Hub {
     /// What the user would say to a permission request.
     fn answer_of(&self, user: &str) -> PermissionAnswer {
         let by_hand = lock(&self.answers).get(user).copied();
-        by_hand.unwrap_or_else(|| (self.config.directory)(user).permission)
+        by_hand.unwrap_or_else(|| self.behaviour(user).permission)
     }
 
     /// The user decides about calls of that number: to a request (its message id), or in the profile. The

@@ -240,7 +240,7 @@ impl UserCall {
 }
 
 /// Numbers to dial and what happens.
-pub const NUMBERS: [(&str, &str); 16] = [
+pub const NUMBERS: [(&str, &str); 20] = [
     ("15550000001", "answers after a second"),
     ("15550000002", "rejects after two seconds"),
     ("15550000003", "never answers"),
@@ -257,6 +257,10 @@ pub const NUMBERS: [(&str, &str); 16] = [
     ("15550000014", "answers with a=setup:passive"),
     ("15550000015", "answers with a=setup:actpass, as seen in the field"),
     ("15550000016", "answers, but its media relay answers no STUN check"),
+    ("15550000017", "answers; gives permission to call for good when asked"),
+    ("15550000018", "answers; refuses permission to call when asked"),
+    ("15550000019", "answers; says nothing when asked for permission to call"),
+    ("15550000020", "answers with SDP in the shape of Meta's reference"),
 ];
 
 /// The directory of [`NUMBERS`] and of [`codes`](super::codes); any other number answers after a second.
@@ -292,6 +296,10 @@ pub fn by_number(number: &str) -> Behaviour {
         14 => Behaviour::wired(DtlsSetup::Passive, MediaFault::None),
         15 => Behaviour::wired(DtlsSetup::ActPass, MediaFault::None),
         16 => Behaviour::wired(DtlsSetup::Active, MediaFault::NoStun),
+        17 => Behaviour { permission: PermissionAnswer::Permanent, ..Behaviour::default() },
+        18 => Behaviour { permission: PermissionAnswer::Reject, ..Behaviour::default() },
+        19 => Behaviour { permission: PermissionAnswer::Never, ..Behaviour::default() },
+        20 => Behaviour { shape: SdpShape::Documented, ..Behaviour::default() },
         _ => Behaviour::default(),
     }
 }
@@ -319,6 +327,10 @@ mod tests {
         assert_eq!(of("before the SDP answer").webhooks.order, Order::AcceptedFirst);
         assert_eq!(of("before connect").webhooks.order, Order::TerminateFirst);
         assert_eq!((of("passive").setup, of("actpass").setup), (DtlsSetup::Passive, DtlsSetup::ActPass));
+        assert_eq!(of("for good").permission, PermissionAnswer::Permanent);
+        assert_eq!(of("refuses permission").permission, PermissionAnswer::Reject);
+        assert_eq!(of("says nothing").permission, PermissionAnswer::Never);
+        assert_eq!(of("Meta's reference").shape, SdpShape::Documented);
         assert_eq!(by_number("4915112345678").pickup, Behaviour::default().pickup);
     }
 }

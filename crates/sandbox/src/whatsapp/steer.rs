@@ -13,6 +13,7 @@ use super::hub::{Hub, lock};
 use super::operation::Operation;
 use super::permission::{PermissionAnswer, PermissionShape, Permissions};
 use super::post::WebhookFault;
+use super::scenario::Behaviour;
 
 impl WhatsApp {
     /// Where the control API listens, if it does.
@@ -113,6 +114,11 @@ impl WhatsApp {
     #[must_use]
     pub fn unanswered(&self, user: &str) -> u32 {
         lock(&self.hub.book).unanswered(&self.hub.config.phone_number_id, user)
+    }
+
+    /// What a dialled number does from now on.
+    pub fn set_behaviour(&self, number: &str, behaviour: Behaviour) {
+        lock(&self.hub.numbers).insert(number.to_owned(), behaviour);
     }
 
     /// Moves the sandbox's clock on: permissions, limits and tokens expire.
