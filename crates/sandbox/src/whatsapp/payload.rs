@@ -58,20 +58,25 @@ impl Call {
         what(self.caller.as_ref()?).as_ref().map(|text| json!(text))
     }
 
-    /// (from, to, direction): phone numbers; a user with a BSUID shows no number.
-    fn ends(&self) -> [(&'static str, Option<Value>); 3] {
+    /// Who calls whom; a user with a BSUID shows no number.
+    fn ends(&self) -> [(&'static str, Option<Value>); 4] {
         let business = Some(json!(self.number.display_number));
         match self.direction {
             Direction::UserInitiated => {
                 let from = if self.bsuid().is_some() { None } else { Some(json!(self.user)) };
-                [("from", from), ("to", business), ("direction", Some(json!("USER_INITIATED")))]
+                [("from", from), ("to", business), ("direction", Some(json!("USER_INITIATED"))), NONE]
             }
-            Direction::BusinessInitiated => [
-                ("from", business),
-                ("to", Some(json!(self.user))),
-                ("direction", Some(json!("BUSINESS_INITIATED"))),
-            ],
+            Direction::BusinessInitiated => {
+                let direction = ("direction", Some(json!("BUSINESS_INITIATED")));
+                let to = if self.is_phone() { "to" } else { "to_user_id" };
+                [("from", business), (to, Some(json!(self.user))), direction, NONE]
+            }
         }
+    }
+
+    /// Whether the user is known by a phone number.
+    fn is_phone(&self) -> bool {
+        self.user.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// The connect webhook with WhatsApp's SDP.
@@ -109,8 +114,8 @@ impl Call {
 
     /// Whom the business calls: a phone number or a BSUID.
     fn recipient(&self) -> (&'static str, Option<Value>) {
-        let phone = self.user.bytes().all(|byte| byte.is_ascii_digit());
-        (if phone { "recipient_id" } else { "recipient_user_id" }, Some(json!(self.user)))
+        let name = if self.is_phone() { "recipient_id" } else { "recipient_user_id" };
+        (name, Some(json!(self.user)))
     }
 
     /// RINGING, ACCEPTED or REJECTED.

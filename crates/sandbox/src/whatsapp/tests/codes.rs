@@ -1,10 +1,12 @@
 //! Every error code by the number that is dialled.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::peer::{Bridge, Leg, NUMBER, code, connect_request};
 use crate::whatsapp::codes::{self, Place};
 use crate::whatsapp::{ApiError, Failure, GraphFault, Party, UserCall};
-use serde_json::json;
-use std::time::Duration;
 
 #[tokio::test]
 async fn every_code_can_be_had_where_it_belongs() {
