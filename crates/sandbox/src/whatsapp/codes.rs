@@ -196,7 +196,7 @@ mod tests {
             let behaviour = by_number(&format!("{FAILS}{code:06}")).unwrap();
             match place {
                 Any | Calls => {
-                    assert!(matches!(behaviour.graph, Some(GraphFault::Error(e)) if e.code == code))
+                    assert!(matches!(behaviour.graph, Some(GraphFault::Error(e)) if e.code == code));
                 }
                 Webhook => assert_eq!(behaviour.fails.map(|failure| failure.code), Some(code)),
                 _ => assert!(refusal(&format!("{FAILS}{code:06}"), place.operation()).is_some()),

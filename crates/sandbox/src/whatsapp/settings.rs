@@ -128,13 +128,11 @@ pub(crate) fn read(hub: &Hub, number: &BusinessNumber, target: &Target) -> Done 
 pub(crate) fn write(hub: &Arc<Hub>, number: &BusinessNumber, target: &Target) -> Result<Done, ApiError> {
     let body =
         target.json.as_object().ok_or_else(|| ApiError::parameter("The body must be a JSON object"))?;
-    let calling = match (body.get("calling").and_then(Value::as_object), body.len()) {
-        (Some(calling), 1) => calling,
-        _ => return Err(ApiError::parameter("Exactly one feature, calling, is expected")),
+    let (Some(calling), 1) = (body.get("calling").and_then(Value::as_object), body.len()) else {
+        return Err(ApiError::parameter("Exactly one feature, calling, is expected"));
     };
-    let (name, value) = match (calling.iter().next(), calling.len()) {
-        (Some(one), 1) => one,
-        _ => return Err(ApiError::parameter("Only one setting can be specified per request")),
+    let (Some((name, value)), 1) = (calling.iter().next(), calling.len()) else {
+        return Err(ApiError::parameter("Only one setting can be specified per request"));
     };
     check(name, value)?;
     if (name.as_str(), value) == ("status", &json!("ENABLED")) {
