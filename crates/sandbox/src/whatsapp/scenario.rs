@@ -263,7 +263,7 @@ pub const NUMBERS: [(&str, &str); 20] = [
     ("15550000020", "answers with SDP in the shape of Meta's reference"),
 ];
 
-/// The directory of [`NUMBERS`] and of [`codes`](super::codes); any other number answers after a second.
+/// The directory of [`NUMBERS`] and of [`codes`]; any other number answers after a second.
 #[must_use]
 pub fn by_number(number: &str) -> Behaviour {
     if let Some(behaviour) = codes::by_number(number) {
