@@ -41,6 +41,7 @@ const PURE: &[&str] = &[
     "bridge/src/alarm.rs",
     "bridge/src/id.rs",
     "bridge/src/mark.rs",
+    "bridge/src/notices/watch.rs",
     "bridge/src/routing.rs",
     "bridge/src/trunk",
 ];
@@ -51,6 +52,7 @@ const IO: &[&str] = &[
     "sip-core/src/driver.rs",
     "sip-core/src/driver",
     "wa-signaling/src/graph/client.rs",
+    "wa-signaling/src/webhook/pass_on/delivery.rs",
     "wa-signaling/src/webhook/server.rs",
     "media-relay/src/worker",
     "media-relay/src/ports.rs",
@@ -66,12 +68,15 @@ const IO: &[&str] = &[
     "bridge/src/config/secret.rs",
     "bridge/src/directory.rs",
     "bridge/src/http.rs",
+    "bridge/src/http",
     "bridge/src/main.rs",
     "bridge/src/metrics.rs",
+    "bridge/src/notices.rs",
     "bridge/src/random.rs",
     "bridge/src/record.rs",
     "bridge/src/sip.rs",
     "bridge/src/trunks",
+    "bridge/src/webhooks.rs",
     "bridge/src/trunk/resolve.rs",
 ];
 

@@ -127,7 +127,8 @@ impl Directory {
             WebhookEvent::Connect(connect) => (&connect.wacid, &connect.callback_data, false),
             WebhookEvent::Status(status) => (&status.wacid, &status.callback_data, false),
             WebhookEvent::Terminate(terminate) => (&terminate.wacid, &terminate.callback_data, true),
-            WebhookEvent::Other { .. } => return false,
+            // They belong to no call.
+            _ => return false,
         };
         let by_echo = echo
             .as_deref()
@@ -231,6 +232,7 @@ impl WhatsAppCalls {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
+    use wa_signaling::Caller;
     use wa_signaling::webhook::event::{CallStatus, Status, Terminate};
 
     use super::*;
@@ -250,6 +252,7 @@ mod tests {
                 let instance = Instance::from_bytes([0; 4]);
                 Mark { call: call.clone(), instance, sip_call_id: None }.to_string()
             }),
+            user: Caller::default(),
         })
     }
 
@@ -265,6 +268,7 @@ mod tests {
             errors: Vec::new(),
             callback_data: None,
             timestamp: None,
+            user: Caller::default(),
         })
     }
 

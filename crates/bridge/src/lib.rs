@@ -9,12 +9,14 @@ mod http;
 mod id;
 pub mod mark;
 mod metrics;
+mod notices;
 mod random;
 pub mod record;
 mod routing;
 mod sip;
 pub mod trunk;
 mod trunks;
+mod webhooks;
 
 pub use id::CallId;
 pub use mark::{Instance, Mark};

@@ -256,7 +256,8 @@ impl CallTask {
                 }
                 self.tell(Event::WaTerminated { error: error.map(|error| error.code) });
             }
-            WebhookEvent::Other { .. } => {}
+            // The rest belongs to no call.
+            _ => {}
         }
     }
 
