@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 use wa_signaling::webhook::event::Direction;
-use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
+use wa_signaling::webhook::pass_on::delivery::PassOn;
+use wa_signaling::{GraphClient, GraphConfig, WebhookCounters, WebhookEvent};
 
 use crate::alarm::Alarms;
 use crate::call::cause::Cause;
@@ -24,7 +25,7 @@ use crate::call::task::Input;
 use crate::call::{birth, headers};
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
-use crate::http;
+use crate::http::{self, listener::Listener, tls::Certificates};
 use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
@@ -39,13 +40,14 @@ pub(crate) struct Shared {
     /// In force now; a reload puts another in its place.
     config: RwLock<Arc<Config>>,
     pub(crate) instance: Instance,
-    pub(crate) alarms: Alarms,
+    pub(crate) alarms: Arc<Alarms>,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
     pub(crate) directory: Directory,
     pub(crate) metrics: Metrics,
     pub(crate) webhooks: Arc<WebhookCounters>,
+    pub(crate) pass_on: PassOn,
     pub(crate) trunks: Arc<Trunks>,
     tasks: TaskTracker,
 }
@@ -121,7 +123,7 @@ impl Shared {
         for (what, value) in self.directory.counts() {
             self.metrics.set("directory", what, value);
         }
-        for (what, value) in self.webhooks.read() {
+        for (what, value) in self.webhooks.read().into_iter().chain(self.pass_on.counters().read()) {
             self.metrics.set("webhook", what, value);
         }
     }
@@ -159,6 +161,12 @@ pub enum StartFailure {
     /// The HTTP client could not be built.
     #[error("graph: {0}")]
     Graph(String),
+    /// The HTTP client of pass-on could not be built.
+    #[error("webhook.pass_on: {0}")]
+    PassOn(String),
+    /// The certificate of HTTPS can't be used.
+    #[error("webhook.tls: {0}")]
+    Certificate(io::Error),
     /// Two metrics share a name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -182,13 +190,12 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (sip, sip_events, driver, sources) = crate::sip::bind(&config).await.map_err(StartFailure::Sip)?;
     let webhook = listen("webhook.listen", config.webhook.listen).await?;
+    let tls =
+        config.webhook.tls.clone().map(Certificates::new).transpose().map_err(StartFailure::Certificate)?;
     let admin = listen("admin.listen", config.admin.listen).await?;
     let (webhook_events, webhook_queue) = mpsc::channel(wa_signaling::webhook::server::QUEUE);
-    let webhook_config = WebhookConfig {
-        path: config.webhook.path.clone(),
-        app_secret: config.webhook.app_secret.source(),
-        verify_token: config.webhook.verify_token.source(),
-    };
+    let alarms = Arc::new(Alarms::default());
+    let pass_on = http::webhook::pass_on(&config, &alarms).map_err(StartFailure::PassOn)?;
     let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
     let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
     let shared = Arc::new(Shared {
@@ -199,7 +206,8 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         metrics: Metrics::new()?,
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
-        alarms: Alarms::default(),
+        pass_on: pass_on.clone(),
+        alarms,
         instance: Instance::from_bytes(random::bytes()),
         sip,
         config: RwLock::new(Arc::new(config)),
@@ -212,8 +220,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         shared: Arc::clone(&shared),
         services: services.clone(),
     };
-    let router =
-        wa_signaling::webhook::server::router(webhook_config, webhook_events, Arc::clone(&shared.webhooks));
+    let router = http::webhook::router(&shared, webhook_events);
     services.run("sip", async move {
         if let Err(error) = driver.run().await {
             error!(%error, "the SIP socket failed");
@@ -222,7 +229,8 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     services.run("trunks", trunk_service.run());
     services.run("sip events", serve_sip(Arc::clone(&shared), sip_events));
     services.run("webhook events", serve_webhooks(Arc::clone(&shared), webhook_queue));
-    services.run("webhook listener", http::serve(webhook, router));
+    services.run("pass-on", pass_on.run());
+    services.run("webhook listener", http::serve(Listener::new(webhook, tls), router));
     services.run("admin listener", http::serve(admin, http::admin(shared)));
     info!(sip = %running.sip, webhook = %running.webhook, admin = %running.admin, "ready");
     Ok(running)
@@ -266,8 +274,10 @@ impl Running {
         shared.directory.all(|| Input::Shutdown);
         shared.trunks.farewell().await;
         shared.tasks.close();
-        if timeout(FAREWELL, shared.tasks.wait()).await.is_err() {
-            tracing::warn!(calls = shared.directory.len(), "stopped with calls not ended");
+        let over = async { tokio::join!(shared.tasks.wait(), shared.pass_on.emptied()) };
+        if timeout(FAREWELL, over).await.is_err() {
+            let (calls, webhooks) = (shared.directory.len(), shared.pass_on.waiting());
+            tracing::warn!(calls, webhooks, "stopped with calls not ended, or webhooks not passed on");
         }
     }
 }
@@ -368,6 +378,7 @@ async fn serve_webhooks(shared: Arc<Shared>, events: mpsc::Receiver<WebhookEvent
         match event {
             WebhookEvent::Connect(connect) if connect.direction == Direction::UserInitiated => {
                 shared.metrics.webhook("connect");
+                webhooks.notices.delivered(&shared, &connect.number);
                 let app = Arc::clone(&shared);
                 contained(async move { birth::from_whatsapp(&app, connect) }).await;
             }
@@ -375,7 +386,11 @@ async fn serve_webhooks(shared: Arc<Shared>, events: mpsc::Receiver<WebhookEvent
                 shared.metrics.webhook("other");
                 tracing::debug!(field, event, "webhook not for calling");
             }
-            event => webhooks::give(&shared, event),
+            event => {
+                if let Some(event) = webhooks.notices.take(&shared, event) {
+                    webhooks::give(&shared, event);
+                }
+            }
         }
     }
 }

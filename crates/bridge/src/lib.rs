@@ -9,6 +9,7 @@ mod http;
 mod id;
 pub mod mark;
 mod metrics;
+mod notices;
 mod random;
 pub mod record;
 mod routing;

@@ -56,13 +56,13 @@ impl<'a> News<'a> {
             }
             WebhookEvent::Status(status) => {
                 let is_over = status.status == CallStatus::Rejected;
-                let user = Some(&status.recipient);
+                let user = Some(&status.user);
                 (&status.number, &status.wacid, &status.callback_data, is_over, user, None)
             }
             WebhookEvent::Terminate(over) => {
-                (&over.number, &over.wacid, &over.callback_data, true, None, None)
+                (&over.number, &over.wacid, &over.callback_data, true, Some(&over.user), None)
             }
-            WebhookEvent::Other { .. } => return None,
+            _ => return None,
         };
         let echo = match echo {
             None => Echo::Absent,

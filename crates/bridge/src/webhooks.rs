@@ -11,6 +11,7 @@ use wa_signaling::{PhoneNumberId, WebhookEvent};
 use crate::app::Shared;
 use crate::call::birth;
 use crate::directory::Found;
+use crate::notices::Notices;
 use crate::skew::{Clocks, Skew};
 use crate::unknown::Rules;
 
@@ -21,6 +22,8 @@ const BEAT: Duration = Duration::from_secs(1);
 pub(crate) struct Webhooks {
     events: mpsc::Receiver<WebhookEvent>,
     clocks: Clocks,
+    /// What belongs to no call.
+    pub(crate) notices: Notices,
     beat: Interval,
 }
 
@@ -28,7 +31,7 @@ impl Webhooks {
     pub(crate) fn new(events: mpsc::Receiver<WebhookEvent>) -> Self {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { events, clocks: Clocks::default(), beat }
+        Self { events, clocks: Clocks::default(), notices: Notices::default(), beat }
     }
 
     /// The next event. Until it comes, those that wait for their call are looked after.
@@ -39,7 +42,10 @@ impl Webhooks {
                     compare(shared, &mut self.clocks, event.as_ref()?);
                     return event;
                 }
-                _ = self.beat.tick() => look_after(shared),
+                _ = self.beat.tick() => {
+                    look_after(shared);
+                    self.notices.expire(shared);
+                }
             }
         }
     }
@@ -84,7 +90,7 @@ fn compare(shared: &Shared, clocks: &mut Clocks, event: &WebhookEvent) {
         WebhookEvent::Connect(connect) => connect.timestamp,
         WebhookEvent::Status(status) => status.timestamp,
         WebhookEvent::Terminate(terminate) => terminate.timestamp,
-        WebhookEvent::Other { .. } => None,
+        _ => None,
     };
     let skew = stamp.and_then(|stamp| clocks.hear(shared.now(), shared.wall(), stamp));
     match skew {

@@ -281,7 +281,8 @@ impl CallTask {
                 }
                 self.tell(Event::of_terminate(&terminate));
             }
-            WebhookEvent::Other { .. } => {}
+            // The rest belongs to no call.
+            _ => {}
         }
     }
 

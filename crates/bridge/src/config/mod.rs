@@ -22,6 +22,7 @@ mod tests;
 mod trunk;
 mod valid;
 mod value;
+mod webhook;
 
 use std::path::Path;
 
@@ -33,8 +34,9 @@ pub use trunk::{
     AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
     Targets, Tls, TlsIdentity, Trunk, User,
 };
-pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number, Webhook};
+pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
+pub use webhook::{Webhook, WebhookTls};
 
 use error::{Place, Report};
 

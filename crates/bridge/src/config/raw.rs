@@ -82,8 +82,18 @@ tables! {
     Webhook {
         listen: text -> Field<String>,
         path: text -> Field<String>,
-        app_secret: secret -> Field<SecretAt>,
+        app_secret: secrets -> Field<Vec<Field<SecretAt>>>,
         verify_token: secret -> Field<SecretAt>,
+        tls: optional -> Option<WebhookTls>,
+        pass_on: tables -> Vec<PassOn>,
+    }
+    WebhookTls {
+        certificate: text -> Field<String>,
+        key: text -> Field<String>,
+    }
+    PassOn {
+        url: text -> Field<String>,
+        fields: texts -> Field<Vec<Field<String>>>,
     }
     Admin {
         listen: text -> Field<String>,

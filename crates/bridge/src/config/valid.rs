@@ -16,6 +16,7 @@ use super::sip::Sip;
 use super::table::{self, Field, SecretAt};
 use super::trunk::Trunk;
 use super::value::{self, within};
+use super::webhook::Webhook;
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
 
 /// The whole configuration.
@@ -76,19 +77,6 @@ pub struct Graph {
     pub url: String,
     /// Its version, such as `v25.0`.
     pub version: String,
-}
-
-/// Where WhatsApp's webhooks come in.
-#[derive(Clone, Debug)]
-pub struct Webhook {
-    /// Plain HTTP, behind a proxy that does TLS; port 0 takes any free one.
-    pub listen: SocketAddr,
-    /// The path, plain.
-    pub path: String,
-    /// Signs the webhooks.
-    pub app_secret: LiveSecret,
-    /// Proves to WhatsApp that the URL is ours.
-    pub verify_token: LiveSecret,
 }
 
 /// Health and metrics.
@@ -261,14 +249,6 @@ impl Checker<'_> {
         let version = raw.version.check(self.report, |text| value::graph_version(&text));
         let (url, version) = (url.or("https://graph.facebook.com".into()), version.or("v25.0".into()));
         Some(Graph { url: url?, version: version? })
-    }
-
-    fn webhook(&mut self, raw: raw::Webhook, claims: &mut Vec<Claim>) -> Option<Webhook> {
-        let listen = self.listener(raw.listen, ([127, 0, 0, 1], 8080), Use::Tcp, claims);
-        let path = raw.path.check(self.report, |text| value::url_path(&text)).or("/webhook".into());
-        let app_secret = self.secret(raw.app_secret);
-        let verify_token = self.secret(raw.verify_token);
-        Some(Webhook { listen: listen?, path: path?, app_secret: app_secret?, verify_token: verify_token? })
     }
 
     pub(super) fn secret(&mut self, field: Field<SecretAt>) -> Option<LiveSecret> {

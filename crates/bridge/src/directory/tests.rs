@@ -31,7 +31,7 @@ fn status(wacid: &Wacid, status: CallStatus, echo: Option<String>) -> WebhookEve
         number: number(),
         wacid: wacid.clone(),
         status,
-        recipient: Caller { phone: Some(USER.to_owned()), ..Caller::default() },
+        user: Caller { phone: Some(USER.to_owned()), ..Caller::default() },
         timestamp: None,
         callback_data: echo,
     })
@@ -69,6 +69,7 @@ fn terminate(wacid: &Wacid) -> WebhookEvent {
         errors: Vec::new(),
         callback_data: None,
         timestamp: None,
+        user: Caller::default(),
     })
 }
 
@@ -351,7 +352,7 @@ fn a_user_without_a_number_is_found_by_the_user_id() {
     let (_, mut events) = desk.connecting(1, "US.13491208655302741918");
     desk.directory.lose_reply(&id(1));
     let WebhookEvent::Status(mut of) = ringing(&wacid(1), None) else { panic!("a status") };
-    of.recipient = Caller { bsuid: Some("US.13491208655302741918".to_owned()), ..Caller::default() };
+    of.user = Caller { bsuid: Some("US.13491208655302741918".to_owned()), ..Caller::default() };
     assert_eq!(desk.webhook(WebhookEvent::Status(of)), Found::Call);
     assert_eq!(unread(&mut events), 1);
 }

@@ -34,7 +34,7 @@ fn the_table_of_verdicts() {
             number: "1".parse().expect("an id"),
             wacid: "wacid.1".parse().expect("an id"),
             status,
-            recipient: Caller::default(),
+            user: Caller::default(),
             timestamp: None,
             callback_data: echo,
         });
@@ -56,7 +56,7 @@ fn a_callee_is_known_by_any_of_their_names() {
         number: "1".parse().expect("an id"),
         wacid: "wacid.1".parse().expect("an id"),
         status: CallStatus::Ringing,
-        recipient: names,
+        user: names,
         timestamp: None,
         callback_data: None,
     });

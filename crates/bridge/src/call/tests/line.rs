@@ -275,7 +275,7 @@ impl Line {
                 number: number(),
                 wacid: wacid(),
                 status,
-                recipient: Caller { phone: Some(USER.to_owned()), ..Caller::default() },
+                user: Caller { phone: Some(USER.to_owned()), ..Caller::default() },
                 timestamp: None,
                 callback_data: echo.clone(),
             })
@@ -308,6 +308,7 @@ impl Line {
                 errors: Vec::new(),
                 callback_data: echo,
                 timestamp: None,
+                user: Caller::default(),
             }),
         }
     }
@@ -331,7 +332,7 @@ impl Task {
             WebhookEvent::Connect(_) => Some(Event::WaConnect { usable: true }),
             WebhookEvent::Status(status) => Event::of_status(&status.status),
             WebhookEvent::Terminate(terminate) => Some(Event::of_terminate(terminate)),
-            WebhookEvent::Other { .. } => None,
+            _ => None,
         };
         self.call.handle(now, event.expect("it says something"));
     }

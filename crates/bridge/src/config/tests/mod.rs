@@ -11,6 +11,7 @@ use crate::unknown::UnknownCalls;
 mod listeners;
 mod mistakes;
 mod trunks;
+mod webhook;
 
 const EXAMPLE: &str = include_str!("../../../../../config/wa-bridge.example.toml");
 const REFERENCE: &str = include_str!("../../../../../docs/configuration.md");
@@ -80,7 +81,7 @@ fn the_least_has_every_default() {
         (config.webhook.listen.to_string().as_str(), config.webhook.path.as_str()),
         ("127.0.0.1:8080", "/webhook")
     );
-    assert_eq!(config.webhook.app_secret.current().expose(), "value of SECRET");
+    assert_eq!(config.webhook.secrets()[0].expose(), "value of SECRET");
     assert_eq!(config.webhook.verify_token.current().expose(), "value of VERIFY");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
     assert_eq!(config.calls.ring_limit_out, Duration::from_secs(60));
