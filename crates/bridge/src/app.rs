@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
+use wa_signaling::graph::config::OnChange;
 use wa_signaling::webhook::event::Direction;
 use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
 
@@ -38,7 +39,7 @@ pub(crate) struct Shared {
     /// In force now; a reload puts another in its place.
     config: RwLock<Arc<Config>>,
     pub(crate) instance: Instance,
-    pub(crate) alarms: Alarms,
+    pub(crate) alarms: Arc<Alarms>,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
@@ -180,7 +181,8 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         app_secret: config.webhook.app_secret.source(),
         verify_token: config.webhook.verify_token.source(),
     };
-    let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
+    let alarms = Arc::new(Alarms::default());
+    let graph = graph_config(&config, &alarms);
     let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
     let shared = Arc::new(Shared {
         trunks,
@@ -190,7 +192,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         metrics: Metrics::new()?,
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
-        alarms: Alarms::default(),
+        alarms,
         instance: Instance::from_bytes(random::bytes()),
         sip,
         config: RwLock::new(Arc::new(config)),
@@ -298,6 +300,15 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 fn local(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, StartFailure> {
     let address = SocketAddr::from(([0, 0, 0, 0], 0));
     listener.local_addr().map_err(|source| StartFailure::Bind { key, address, source })
+}
+
+fn graph_config(config: &Config, alarms: &Arc<Alarms>) -> GraphConfig {
+    let alarms = Arc::clone(alarms);
+    let on_change: OnChange = Arc::new(move |event| alarms.graph(event));
+    let mut graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
+    graph.limits = config.graph.limits;
+    graph.on_change = Some(on_change);
+    graph
 }
 
 fn relay_config(config: &Config) -> RelayConfig {

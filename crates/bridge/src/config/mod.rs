@@ -7,6 +7,7 @@ mod access;
 mod describe;
 mod error;
 mod file;
+mod graph;
 mod header;
 mod manners;
 mod overlap;
@@ -25,13 +26,14 @@ mod value;
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use graph::Graph;
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{
     AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
     Targets, Tls, TlsIdentity, Trunk, User,
 };
-pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number, Webhook};
+pub use valid::{Admin, Config, Log, LogFormat, Media, MediaSide, Number, Webhook};
 pub use value::Network;
 
 use error::{Place, Report};

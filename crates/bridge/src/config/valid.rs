@@ -8,6 +8,7 @@ use std::time::Duration;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
+use super::graph::Graph;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
 use super::secret::LiveSecret;
@@ -64,15 +65,6 @@ pub struct MediaSide {
     pub advertised: IpAddr,
     /// The ports sockets are bound to.
     pub ports: RangeInclusive<u16>,
-}
-
-/// The Graph API.
-#[derive(Clone, Debug)]
-pub struct Graph {
-    /// Its base, without a slash at the end.
-    pub url: String,
-    /// Its version, such as `v25.0`.
-    pub version: String,
 }
 
 /// Where WhatsApp's webhooks come in.
@@ -249,13 +241,6 @@ impl Checker<'_> {
         let address = field.check(self.report, |text| value::listener(&text)).or(default.into())?;
         claims.push(Claim::listener(place, used_for, address));
         Some(address)
-    }
-
-    fn graph(&mut self, raw: raw::Graph) -> Option<Graph> {
-        let url = raw.url.check(self.report, |text| value::graph_url(&text));
-        let version = raw.version.check(self.report, |text| value::graph_version(&text));
-        let (url, version) = (url.or("https://graph.facebook.com".into()), version.or("v25.0".into()));
-        Some(Graph { url: url?, version: version? })
     }
 
     fn webhook(&mut self, raw: raw::Webhook, claims: &mut Vec<Claim>) -> Option<Webhook> {
