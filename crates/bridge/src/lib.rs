@@ -5,6 +5,7 @@ pub mod app;
 pub mod call;
 pub mod config;
 mod directory;
+pub mod errors;
 mod http;
 mod id;
 pub mod mark;

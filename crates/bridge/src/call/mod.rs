@@ -36,6 +36,7 @@ mod on_sip;
 mod pbx;
 mod pbx_leg;
 mod refer;
+pub(crate) mod remedy;
 mod sip_out;
 pub(crate) mod task;
 

@@ -180,6 +180,7 @@ pub(super) fn may_have_started(kind: ErrorKind) -> bool {
             | ErrorKind::BadResponse
             | ErrorKind::Outage
             | ErrorKind::ConnectionError
+            | ErrorKind::ConnectTimeout
             | ErrorKind::Unknown
     )
 }

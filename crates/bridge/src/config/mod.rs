@@ -7,6 +7,7 @@ mod access;
 mod describe;
 mod error;
 mod file;
+mod graph;
 mod header;
 mod manners;
 mod order;
@@ -27,6 +28,7 @@ mod webhook;
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use graph::Graph;
 pub use order::Order;
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
@@ -34,7 +36,7 @@ pub use trunk::{
     AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
     Targets, Tls, TlsIdentity, Trunk, User,
 };
-pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number};
+pub use valid::{Admin, Config, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
 pub use webhook::{Webhook, WebhookTls};
 

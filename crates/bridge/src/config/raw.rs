@@ -78,6 +78,10 @@ tables! {
     Graph {
         url: text -> Field<String>,
         version: text -> Field<String>,
+        connect_limit_s: integer -> Field<i64>,
+        accept_limit_s: integer -> Field<i64>,
+        end_limit_s: integer -> Field<i64>,
+        other_limit_s: integer -> Field<i64>,
     }
     Webhook {
         listen: text -> Field<String>,

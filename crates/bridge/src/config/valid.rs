@@ -8,6 +8,7 @@ use std::time::Duration;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
+use super::graph::Graph;
 use super::order::Order;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
@@ -68,15 +69,6 @@ pub struct MediaSide {
     pub advertised: IpAddr,
     /// The ports sockets are bound to.
     pub ports: RangeInclusive<u16>,
-}
-
-/// The Graph API.
-#[derive(Clone, Debug)]
-pub struct Graph {
-    /// Its base, without a slash at the end.
-    pub url: String,
-    /// Its version, such as `v25.0`.
-    pub version: String,
 }
 
 /// Health and metrics.
@@ -242,13 +234,6 @@ impl Checker<'_> {
         let address = field.check(self.report, |text| value::listener(&text)).or(default.into())?;
         claims.push(Claim::listener(place, used_for, address));
         Some(address)
-    }
-
-    fn graph(&mut self, raw: raw::Graph) -> Option<Graph> {
-        let url = raw.url.check(self.report, |text| value::graph_url(&text));
-        let version = raw.version.check(self.report, |text| value::graph_version(&text));
-        let (url, version) = (url.or("https://graph.facebook.com".into()), version.or("v25.0".into()));
-        Some(Graph { url: url?, version: version? })
     }
 
     pub(super) fn secret(&mut self, field: Field<SecretAt>) -> Option<LiveSecret> {

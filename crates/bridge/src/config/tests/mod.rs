@@ -8,6 +8,7 @@ use super::*;
 use crate::call::machine::{AnswerOn, InviteAfter};
 use crate::unknown::UnknownCalls;
 
+mod graph;
 mod listeners;
 mod mistakes;
 mod trunks;
