@@ -117,6 +117,7 @@ fn endpoint(end: End, dice: &mut Dice) -> Endpoint {
         user_agent: String::new(),
         seed: [dice.roll() as u8; 32],
         timers: Timers::default(),
+        record: false,
     })
 }
 

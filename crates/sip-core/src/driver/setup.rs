@@ -52,6 +52,7 @@ pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<Notice>,
         user_agent: config.user_agent,
         seed: config.seed,
         timers: config.timers,
+        record: config.record,
     };
     let driver = Driver {
         sockets: bound.sockets,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::LegRecord;
 use crate::message::{Method, NameAddr, Request, Response, Uri};
 use crate::profile::TrunkProfile;
 use crate::registration::Binding;
@@ -187,6 +188,18 @@ pub enum Command {
         /// Whether they are.
         ready: bool,
     },
+    /// Ends a leg of a former life of the program, as its record says: 503 to an INVITE of the peer, CANCEL for one of
+    /// ours, BYE for a dialog. The leg is new, from [`crate::Sip::new_leg`]: from now on its [`Notice::Record`]s are those
+    /// of this record. The first one comes at once; when it has ended, or there is no way to its peer any more, the one
+    /// without a record. Nothing else is heard of it. A leg that is known already is left alone.
+    Recover {
+        /// The leg to be.
+        leg: LegId,
+        /// Its record.
+        record: LegRecord,
+        /// Further header fields of what ends it, such as Reason.
+        headers: Vec<(String, String)>,
+    },
     /// Answers an in-dialog request that came as [`Event::Request`].
     Answer {
         /// The leg.
@@ -209,6 +222,15 @@ pub enum Notice {
         id: OwnRequestId,
         /// What came of it.
         result: Result<Box<Response>, Rejection>,
+    },
+    /// How a leg is to be ended after a crash has changed ([`EndpointConfig::record`]). Keep the record in the place of
+    /// the last one of the leg: [`Command::Recover`] takes it in a later life of the program. It may outlive its
+    /// [`Event::Ended`]: what ended the leg may still be on its way.
+    Record {
+        /// The leg.
+        leg: LegId,
+        /// None when nothing is left to end.
+        record: Option<LegRecord>,
     },
     /// Who can be reached on a trunk has changed, by REGISTER or because it expired.
     Bindings {
@@ -395,4 +417,6 @@ pub struct EndpointConfig {
     pub seed: [u8; 32],
     /// T1, T2, T4.
     pub timers: Timers,
+    /// Whether the user keeps records of the legs ([`Notice::Record`]).
+    pub record: bool,
 }

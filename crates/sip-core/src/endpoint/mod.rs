@@ -9,6 +9,7 @@ mod client;
 mod counters;
 mod delayed_offer;
 mod ending;
+mod former;
 mod glare;
 mod ids;
 mod in_dialog;
@@ -55,6 +56,8 @@ pub use api::{
 use client::ClientTransaction;
 pub use counters::SipCounters;
 pub(crate) use counters::{Counters, count};
+use former::Records;
+pub use former::{LegRecord, MAX_RECORD, RecordError};
 use ids::Ids;
 use leg::Leg;
 use own_request::OwnRequest;
@@ -107,6 +110,7 @@ pub struct Endpoint {
     readiness: Readiness,
     /// How many requests outside of any dialog wait for their final response.
     apart: usize,
+    records: Records,
     outputs: VecDeque<Output>,
     /// Whom the last input counts against.
     strike: Option<Flow>,
@@ -126,6 +130,7 @@ impl Endpoint {
             trunks: Trunk::all(&config),
             ids: Ids::new(&config.seed),
             listeners: config.listeners.as_slice().into(),
+            records: Records::new(config.record),
             config,
             counters,
             next_transaction: 0,
@@ -161,6 +166,7 @@ impl Endpoint {
             Input::TransportError { origin } => self.transport_error(now, origin),
             Input::Timeout => {}
         }
+        self.tell_records();
     }
 
     /// What is to be done next.
@@ -203,6 +209,7 @@ impl Endpoint {
                 }
             }
             Command::Send(request) => self.send_apart(now, *request),
+            Command::Recover { leg, record, headers } => self.recover(now, leg, record, headers),
             Command::Ready { trunk, ready } => self.readiness.set(trunk, ready),
         }
     }

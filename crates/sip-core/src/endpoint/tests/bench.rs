@@ -21,6 +21,7 @@ pub(super) struct Bench {
     pub(super) events: Vec<LegEvent>,
     pub(super) replies: Vec<(OwnRequestId, Result<Box<Response>, Rejection>)>,
     pub(super) bindings: Vec<Vec<Binding>>,
+    pub(super) records: Vec<(LegId, Option<LegRecord>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +74,7 @@ impl Bench {
             user_agent: "test".to_owned(),
             seed: [seed; 32],
             timers: Timers::default(),
+            record: false,
         };
         let start = start();
         Self {
@@ -83,6 +85,7 @@ impl Bench {
             events: Vec::new(),
             replies: Vec::new(),
             bindings: Vec::new(),
+            records: Vec::new(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Bench {
                 Output::Notice(Notice::Leg(event)) => self.events.push(event),
                 Output::Notice(Notice::Reply { id, result }) => self.replies.push((id, result)),
                 Output::Notice(Notice::Bindings { bindings, .. }) => self.bindings.push(bindings),
+                Output::Notice(Notice::Record { leg, record }) => self.records.push((leg, record)),
             }
         }
     }
@@ -172,6 +176,7 @@ impl Bench {
         assert!(endpoint.servers.is_empty(), "{:?}", endpoint.servers);
         assert!(endpoint.clients.is_empty(), "{:?}", endpoint.clients);
         assert!(endpoint.alarms.is_empty());
+        assert!(endpoint.records.is_empty());
         assert_eq!(endpoint.apart, 0);
         assert_eq!(endpoint.deadline(), None);
     }
