@@ -189,9 +189,10 @@ pub enum Command {
         ready: bool,
     },
     /// Ends a leg of a former life of the program, as its record says: 503 to an INVITE of the peer, CANCEL for one of
-    /// ours, BYE for a dialog. The leg is new, from [`crate::Sip::new_leg`]: from now on its [`Notice::Record`]s are those
-    /// of this record. The first one comes at once; when it has ended, or there is no way to its peer any more, the one
-    /// without a record. Nothing else is heard of it. A leg that is known already is left alone.
+    /// ours, BYE for a dialog. The leg is new, from [`crate::Sip::new_leg`]: from now on its [`Notice::Record`]s take
+    /// the place of this record. The first one comes at once, and it is the one without a record if there is no way to
+    /// the peer any more; else that one comes when all has ended. Nothing more is heard of the leg. One that is known
+    /// already is left alone.
     Recover {
         /// The leg to be.
         leg: LegId,

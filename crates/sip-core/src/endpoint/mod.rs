@@ -57,6 +57,7 @@ use client::ClientTransaction;
 pub use counters::SipCounters;
 pub(crate) use counters::{Counters, count};
 use former::Records;
+pub(crate) use former::TrunkOf;
 pub use former::{LegRecord, MAX_RECORD, RecordError};
 use ids::Ids;
 use leg::Leg;
@@ -111,6 +112,8 @@ pub struct Endpoint {
     /// How many requests outside of any dialog wait for their final response.
     apart: usize,
     records: Records,
+    /// Whose an address is; without it the records of a former life are taken at their word.
+    trunk_of: Option<TrunkOf>,
     outputs: VecDeque<Output>,
     /// Whom the last input counts against.
     strike: Option<Flow>,
@@ -131,6 +134,7 @@ impl Endpoint {
             ids: Ids::new(&config.seed),
             listeners: config.listeners.as_slice().into(),
             records: Records::new(config.record),
+            trunk_of: None,
             config,
             counters,
             next_transaction: 0,
@@ -209,7 +213,7 @@ impl Endpoint {
                 }
             }
             Command::Send(request) => self.send_apart(now, *request),
-            Command::Recover { leg, record, headers } => self.recover(now, leg, record, headers),
+            Command::Recover { leg, record, headers } => self.recover(now, leg, &record, headers),
             Command::Ready { trunk, ready } => self.readiness.set(trunk, ready),
         }
     }
@@ -241,6 +245,9 @@ impl Endpoint {
     }
 
     fn event(&mut self, leg: LegId, event: Event) {
+        if self.records.is_former(leg) {
+            return;
+        }
         self.outputs.push_back(Output::Notice(Notice::Leg(LegEvent { leg, event })));
     }
 

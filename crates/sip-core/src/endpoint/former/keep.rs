@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::part::{Kind, Part};
 use super::{LegRecord, MAX_PARTS};
 use crate::dialog::id::DialogId;
 use crate::endpoint::LegId;
@@ -19,19 +20,39 @@ pub(in crate::endpoint) enum Thread {
     Dialog(DialogId),
 }
 
+/// What there is to end, as it is written.
+#[derive(Debug)]
+pub(super) struct Entry {
+    bytes: Bytes,
+    /// What makes it worth being told again. Of a dialog only where its peer is: the numbers that it counts on with are
+    /// far below those of the next life.
+    essence: Bytes,
+}
+
+impl Entry {
+    pub(super) fn of(part: &Part) -> Self {
+        let bytes = part.to_bytes();
+        let essence = match part.kind {
+            Kind::Incoming | Kind::Outgoing => bytes.clone(),
+            Kind::Dialog => part.message.uri.to_string().into(),
+        };
+        Self { bytes, essence }
+    }
+}
+
 /// The books. A leg is in them as long as it has something to end: no more of them than of transactions and dialogs.
 #[derive(Debug, Default)]
 pub(in crate::endpoint) struct Records {
     /// Are the legs of this life recorded? Those of a former life always are.
     on: bool,
     legs: HashMap<LegId, Page>,
-    /// The legs whose page has changed since the user was told, in order; emptied with every input.
+    /// The legs whose page has changed since the user was told; emptied with every input.
     changed: Vec<LegId>,
 }
 
 #[derive(Debug, Default)]
 struct Page {
-    parts: Vec<(Thread, Bytes)>,
+    parts: Vec<(Thread, Entry)>,
     changed: bool,
     /// Does the user hold a record of it?
     told: bool,
@@ -59,12 +80,33 @@ impl Records {
         self.legs.get(&leg).and_then(|page| page.former.clone()).unwrap_or_default()
     }
 
+    /// Has this leg something to end?
+    pub(super) fn knows(&self, leg: LegId) -> bool {
+        self.legs.contains_key(&leg)
+    }
+
+    /// Is there an INVITE among what it has to end?
+    pub(super) fn has_invite(&self, leg: LegId) -> bool {
+        let invite = |(thread, _): &(Thread, Entry)| matches!(thread, Thread::Invite(_));
+        self.legs.get(&leg).is_some_and(|page| page.parts.iter().any(invite))
+    }
+
+    /// What was recorded of this.
+    pub(super) fn part(&self, leg: LegId, thread: &Thread) -> Option<Part> {
+        let (_, entry) = self.legs.get(&leg)?.parts.iter().find(|(known, _)| known == thread)?;
+        Part::read(&mut &*entry.bytes).ok()
+    }
+
+    /// The user holds a record of a former life, and is told at once what becomes of it.
     pub(super) fn begin_former(&mut self, leg: LegId, headers: UserHeaders) {
-        self.legs.entry(leg).or_default().former = Some(headers);
+        let page = self.legs.entry(leg).or_default();
+        page.former = Some(headers);
+        page.told = true;
+        self.note(leg);
     }
 
     /// The leg has this to end, in this way.
-    pub(super) fn open(&mut self, leg: LegId, thread: Thread, part: Bytes) {
+    pub(super) fn open(&mut self, leg: LegId, thread: Thread, part: Entry) {
         if !self.keeps(leg) {
             return;
         }
@@ -73,7 +115,7 @@ impl Records {
             None if page.parts.len() >= MAX_PARTS => return tracing::warn!(%leg, "too many forks to record"),
             None => page.parts.push((thread, part)),
             Some(at) => match page.parts.get_mut(at) {
-                Some((_, known)) if *known != part => *known = part,
+                Some((_, known)) if known.essence != part.essence => *known = part,
                 _ => return,
             },
         }
@@ -87,8 +129,10 @@ impl Records {
 
     /// The call has ended: of these dialogs nothing is left, nor of an INVITE that began one of them.
     pub(in crate::endpoint) fn close_call(&mut self, leg: LegId, dialogs: &[DialogId]) {
+        let former = self.is_former(leg);
         self.retain(leg, |known| match known {
-            Thread::Invite(_) => false,
+            // The 503 of a former life may still want its ACK: the peer may not have known of the dialog.
+            Thread::Invite(_) => former,
             Thread::Dialog(dialog) => !dialogs.contains(dialog),
         });
     }
@@ -128,7 +172,7 @@ impl Records {
                 }
                 continue;
             }
-            match LegRecord::of(page.parts.iter().map(|(_, part)| part)) {
+            match LegRecord::of(page.parts.iter().map(|(_, part)| &part.bytes)) {
                 Ok(record) => {
                     page.told = true;
                     return Some((leg, Some(record)));

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 pub(super) use keep::{Records, Thread};
 use part::Part;
+pub(crate) use recover::TrunkOf;
 
 /// The first byte of every record.
 const VERSION: u8 = 1;
@@ -73,6 +74,13 @@ impl LegRecord {
         let mut bytes = vec![VERSION];
         parts.for_each(|part| bytes.extend_from_slice(part));
         Self::checked(&bytes)
+    }
+
+    /// What there is to end, in a word each.
+    #[cfg(test)]
+    pub(super) fn shape(&self) -> String {
+        let kind = |part: Part| format!("{:?}", part.kind).to_lowercase();
+        self.parts().unwrap().into_iter().map(kind).collect::<Vec<_>>().join("+")
     }
 
     /// What there is to end.

@@ -66,7 +66,8 @@ impl Part {
         let (_, kind, method) = known.ok_or(RecordError::Damaged("kind"))?;
         let (way, dialog_way) = (Way::read(rest)?, Way::read(rest)?);
         match parse::datagram(read_bytes(rest)?) {
-            Ok(Message::Request(message)) if message.method == method => {
+            Ok(Message::Request(mut message)) if message.method == method => {
+                message.headers.remove("Content-Length");
                 Ok(Self { kind, way, dialog_way, message })
             }
             Ok(_) | Err(_) => Err(RecordError::Damaged("message")),

@@ -74,7 +74,7 @@ impl Bench {
             user_agent: "test".to_owned(),
             seed: [seed; 32],
             timers: Timers::default(),
-            record: false,
+            record: true,
         };
         let start = start();
         Self {
@@ -166,6 +166,19 @@ impl Bench {
         self.events.drain(..).map(|event| name(&event.event)).collect()
     }
 
+    /// What the user was told of this leg's records since the last time: what there is to end, `-` for nothing.
+    pub(super) fn take_records(&mut self, leg: LegId) -> Vec<String> {
+        let of_leg = self.records.extract_if(.., |(of, _)| *of == leg);
+        of_leg.map(|(_, record)| record.map_or_else(|| "-".to_owned(), |record| record.shape())).collect()
+    }
+
+    /// The record that the user holds of this leg, as it was stored and read again.
+    pub(super) fn record(&self, leg: LegId) -> LegRecord {
+        let last = self.records.iter().rev().find(|(of, _)| *of == leg);
+        let record = last.and_then(|(_, record)| record.clone()).expect("no record");
+        LegRecord::from_bytes(record.as_bytes()).unwrap()
+    }
+
     /// After everything has timed out nothing may be left.
     pub(super) fn assert_forgotten(&mut self) {
         self.advance(200_000);
@@ -176,7 +189,9 @@ impl Bench {
         assert!(endpoint.servers.is_empty(), "{:?}", endpoint.servers);
         assert!(endpoint.clients.is_empty(), "{:?}", endpoint.clients);
         assert!(endpoint.alarms.is_empty());
-        assert!(endpoint.records.is_empty());
+        assert!(endpoint.records.is_empty(), "{:?}", endpoint.records);
+        let last: HashMap<_, _> = self.records.iter().map(|(leg, record)| (leg, record)).collect();
+        assert!(last.values().all(|record| record.is_none()), "recorded for ever: {last:?}");
         assert_eq!(endpoint.apart, 0);
         assert_eq!(endpoint.deadline(), None);
     }
