@@ -1,18 +1,15 @@
 //! What goes into the endpoint and what comes out of it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::LegRecord;
 use crate::message::{Method, NameAddr, Request, Response, Uri};
-use crate::profile::TrunkProfile;
 use crate::registration::Binding;
 use crate::transaction::TransactionId;
-use crate::transaction::timer::Timers;
-use crate::transport::{Flow, Transport, TrunkId};
+use crate::transport::{Flow, TrunkId};
 
 /// One INVITE usage. Incoming ones are odd and numbered by the endpoint, outgoing ones are even ([`crate::Sip::new_leg`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -224,7 +221,7 @@ pub enum Notice {
         /// What came of it.
         result: Result<Box<Response>, Rejection>,
     },
-    /// How a leg is to be ended after a crash has changed ([`EndpointConfig::record`]). Keep the record in the place of
+    /// How a leg is to be ended after a crash has changed ([`crate::EndpointConfig::record`]). Keep the record in the place of
     /// the last one of the leg: [`Command::Recover`] takes it in a later life of the program. It may outlive its
     /// [`Event::Ended`]: what ended the leg may still be on its way.
     Record {
@@ -386,38 +383,3 @@ pub enum Output {
 /// Which transaction sent a datagram, if one did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(pub(crate) Option<TransactionId>);
-
-/// One of our listeners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listener {
-    /// Its transport.
-    pub transport: Transport,
-    /// The address of its socket.
-    pub local: SocketAddr,
-    /// The address that peers reach it at: in Via and Contact.
-    pub advertised: SocketAddr,
-}
-
-impl Listener {
-    /// A listener that is reached under the address of its socket.
-    pub fn new(transport: Transport, local: SocketAddr) -> Self {
-        Self { transport, local, advertised: local }
-    }
-}
-
-/// What the endpoint must know of its surroundings.
-#[derive(Debug, Clone)]
-pub struct EndpointConfig {
-    /// The listeners; [`crate::ListenerId`] counts them.
-    pub listeners: Vec<Listener>,
-    /// The trunks; [`TrunkId`] counts them. Of one that is not listed the default holds.
-    pub trunks: Vec<TrunkProfile>,
-    /// For the User-Agent and Server header fields.
-    pub user_agent: String,
-    /// The key of all branches and tags.
-    pub seed: [u8; 32],
-    /// T1, T2, T4.
-    pub timers: Timers,
-    /// Whether the user keeps records of the legs ([`Notice::Record`]).
-    pub record: bool,
-}

@@ -6,6 +6,7 @@ mod alarms;
 mod api;
 mod auth;
 mod client;
+mod config;
 mod counters;
 mod delayed_offer;
 mod ending;
@@ -50,10 +51,11 @@ use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transport::{Flow, ListenerId, Transport, TrunkId};
 use alarms::{Alarms, Owner};
 pub use api::{
-    Body, Command, EndpointConfig, Event, Input, LegEvent, LegId, Listener, Lost, Notice, Origin,
-    OutgoingInvite, OutgoingRequest, Output, OwnRequestId, Rejection, Reply, RequestId,
+    Body, Command, Event, Input, LegEvent, LegId, Lost, Notice, Origin, OutgoingInvite, OutgoingRequest,
+    Output, OwnRequestId, Rejection, Reply, RequestId,
 };
 use client::ClientTransaction;
+pub use config::{EndpointConfig, Listener};
 pub use counters::SipCounters;
 pub(crate) use counters::{Counters, count};
 use former::Records;
