@@ -114,6 +114,7 @@ pub(crate) fn calls(data: &[u8]) {
         user_agent: String::new(),
         seed: [0; 32],
         timers: Timers::default(),
+        record: false,
     };
     let mut world = World {
         choices,

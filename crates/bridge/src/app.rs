@@ -364,6 +364,8 @@ async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
                 shared.trunks.outcome(Outcome::Bindings(trunk, bindings));
                 continue;
             }
+            // Nothing is recorded yet (`SipConfig::record`).
+            Notice::Record { .. } => continue,
         };
         match event {
             sip_core::Event::Invite { request, flow, replaces: None } => {

@@ -170,6 +170,7 @@ fn idle_dialog() -> f64 {
         user_agent: "bench".to_owned(),
         seed: [1; 32],
         timers: Timers::default(),
+        record: false,
     });
     let mut now = Instant::now();
     let before = resident();

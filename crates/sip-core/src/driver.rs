@@ -54,6 +54,8 @@ pub struct SipConfig {
     pub seed: [u8; 32],
     /// T1, T2, T4.
     pub timers: Timers,
+    /// Whether the user keeps records of the legs for a later life of the program ([`crate::Notice::Record`]).
+    pub record: bool,
     /// Whose messages are read: the trunk that an address belongs to. All others are strangers, before parsing.
     pub trunk_of: TrunkOf,
     /// How strangers are met, and peers that misbehave.
@@ -73,6 +75,7 @@ impl SipConfig {
             user_agent: String::new(),
             seed,
             timers: Timers::default(),
+            record: false,
             trunk_of,
             strangers: Strangers::default(),
             connections: ConnectionLimits::default(),

@@ -31,8 +31,9 @@ mod transport;
 
 pub use driver::{Driver, Sip, SipConfig, bind};
 pub use endpoint::{
-    ALLOW, Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, Listener, Load, Lost,
-    Notice, OutgoingInvite, OutgoingRequest, Output, OwnRequestId, Rejection, Reply, RequestId, SipCounters,
+    ALLOW, Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, LegRecord, Listener, Load,
+    Lost, Notice, OutgoingInvite, OutgoingRequest, Output, OwnRequestId, RecordError, Rejection, Reply,
+    RequestId, SipCounters,
 };
 pub use message::{
     CSeq, Headers, Message, Method, NameAddr, Params, ParseError, Request, Response, Scheme, Uri, Via,

@@ -1,5 +1,6 @@
 //! Two endpoints over a network that loses, repeats, delays and reorders, in virtual time: whatever becomes of a call,
-//! it ends at both, and nothing of it is remembered.
+//! it ends at both, and nothing of it is remembered. One of them may crash at any moment: the next life of it ends what
+//! its records say, and the other one is left with nothing.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -8,13 +9,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_core::auth::{Account, Credentials, Realm, Secret};
 use sip_core::{
-    Body, Command, Endpoint, EndpointConfig, Event, Flow, Input, LegEvent, LegId, Listener, Load, Lost,
-    Method, Notice, OutgoingInvite, Output, OwnRequestId, Reliable, Reply, SessionTimer, Timers, Transport,
-    TrunkProfile, Uri,
+    Body, Command, Endpoint, EndpointConfig, Event, Flow, Input, LegEvent, LegId, LegRecord, Listener, Load,
+    Lost, Method, Notice, OutgoingInvite, Output, OwnRequestId, Reliable, Reply, SessionTimer, Timers,
+    Transport, TrunkProfile, Uri,
 };
 
 /// Of all calls together.
 const CALLS: usize = 10_000;
+/// How often an end crashes in its world.
+const CRASHES: usize = 10;
 /// One seed, one world; more worlds than one, so that no rule rests on its numbers.
 const WORLDS: usize = 20;
 /// Longer than any call and all that follows it: talk, 64*T1 of retransmissions on either side, and once more.
@@ -56,6 +59,7 @@ enum Due {
     Arrives(End, Bytes),
     NewCall,
     Does(End, LegId, Act),
+    Crashes(End),
 }
 
 /// What a user does in a call.
@@ -80,6 +84,13 @@ struct World {
     next_leg: u64,
     /// Every leg that lives, and since when.
     legs: BTreeMap<(End, LegId), Instant>,
+    /// What each end has stored for its next life.
+    records: BTreeMap<(End, LegId), LegRecord>,
+    /// How each end was built, apart from its seed.
+    profiles: [TrunkProfile; 2],
+    recovered: usize,
+    /// The end that crashes. Then the other one never ends a call by itself: it is for the crashed end to do.
+    mortal: Option<End>,
     answered: usize,
     longest: Duration,
 }
@@ -101,22 +112,26 @@ fn credentials() -> Credentials {
     Credentials { user: "peer".into(), password: Secret::new("password") }
 }
 
-fn endpoint(end: End, dice: &mut Dice) -> Endpoint {
+fn profile(dice: &mut Dice) -> TrunkProfile {
     let reliable = [Reliable::Off, Reliable::Supported, Reliable::Required][dice.below(3) as usize];
     let timer = SessionTimer { expires: Duration::from_secs(90), min_se: Duration::from_secs(90) };
-    let profile = TrunkProfile {
+    TrunkProfile {
         reliable,
         session_timer: dice.percent(50).then_some(timer),
         inbound: dice.percent(50).then(|| Realm::new("trunk", vec![credentials()])),
         outbound: Some(Account { credentials: credentials(), realm: Some("trunk".into()) }),
         ..TrunkProfile::default()
-    };
+    }
+}
+
+fn endpoint(end: End, profile: TrunkProfile, dice: &mut Dice) -> Endpoint {
     Endpoint::new(EndpointConfig {
         listeners: vec![Listener::new(Transport::Udp, address(end))],
         trunks: vec![profile],
         user_agent: String::new(),
         seed: [dice.roll() as u8; 32],
         timers: Timers::default(),
+        record: true,
     })
 }
 
@@ -125,7 +140,9 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let start = Instant::now();
-        let (a, b) = (endpoint(End::A, &mut dice), endpoint(End::B, &mut dice));
+        let profiles = [profile(&mut dice), profile(&mut dice)];
+        let a = endpoint(End::A, profiles[0].clone(), &mut dice);
+        let b = endpoint(End::B, profiles[1].clone(), &mut dice);
         Self {
             dice,
             start,
@@ -136,6 +153,10 @@ impl World {
             order: 0,
             next_leg: 2,
             legs: BTreeMap::new(),
+            records: BTreeMap::new(),
+            profiles,
+            recovered: 0,
+            mortal: None,
             answered: 0,
             longest: Duration::ZERO,
         }
@@ -175,6 +196,7 @@ impl World {
         match due {
             Due::NewCall => self.call(),
             Due::Does(end, leg, act) => self.act(end, leg, act),
+            Due::Crashes(end) => self.crash(end),
             Due::Arrives(end, bytes) => {
                 let other = if end == End::A { End::B } else { End::A };
                 let flow = Flow::udp(address(other));
@@ -190,8 +212,48 @@ impl World {
             match output {
                 Output::Send { flow, bytes, .. } => self.send(flow, &bytes),
                 Output::Notice(Notice::Leg(LegEvent { leg, event })) => self.told(end, leg, event),
+                Output::Notice(Notice::Record { leg, record: Some(record) }) => {
+                    self.records.insert((end, leg), record);
+                }
+                Output::Notice(Notice::Record { leg, record: None }) => {
+                    assert!(self.records.remove(&(end, leg)).is_some(), "{leg} was not recorded");
+                }
                 Output::Notice(other) => panic!("{other:?}"),
             }
+        }
+    }
+
+    /// This end crashes again and again, for the last time when all calls are old. No session timer finds out for the
+    /// other one that it is alone.
+    fn die(&mut self, end: End) {
+        self.mortal = Some(end);
+        self.profiles.iter_mut().for_each(|profile| profile.session_timer = None);
+        self.a = endpoint(End::A, self.profiles[0].clone(), &mut self.dice);
+        self.b = endpoint(End::B, self.profiles[1].clone(), &mut self.dice);
+        for _ in 1..CRASHES {
+            let at = self.dice.ms(150_000);
+            self.at(at, Due::Crashes(end));
+        }
+        self.at(Duration::from_secs(200), Due::Crashes(end));
+    }
+
+    /// The end forgets everything but its records. What is on its way to it comes to its next life, which ends what the
+    /// records say.
+    fn crash(&mut self, end: End) {
+        let next = endpoint(end, self.profiles[end as usize].clone(), &mut self.dice);
+        *self.endpoint(end) = next;
+        self.legs.retain(|(of, _), _| *of != end);
+        let (kept, others) =
+            std::mem::take(&mut self.records).into_iter().partition(|((of, _), _)| *of == end);
+        self.records = others;
+        let kept: BTreeMap<_, _> = kept;
+        for (_, record) in kept {
+            let leg = LegId(self.next_leg);
+            self.next_leg += 2;
+            self.recovered += 1;
+            let record = LegRecord::from_bytes(record.as_bytes()).unwrap();
+            let headers = vec![("Reason".to_owned(), "SIP;cause=503".to_owned())];
+            self.input(end, Input::Command(Command::Recover { leg, record, headers }));
         }
     }
 
@@ -217,13 +279,14 @@ impl World {
     /// Either end may call.
     fn call(&mut self) {
         let (from, to) = if self.dice.percent(50) { (End::A, End::B) } else { (End::B, End::A) };
+        let ends_calls = self.ends_calls(from);
         let leg = LegId(self.next_leg);
         self.next_leg += 2;
         self.legs.insert((from, leg), self.now);
         let uri = Uri::sip(Some("200"), address(to));
         let invite = OutgoingInvite {
             flow: Flow::udp(address(to)),
-            answer_within: self.dice.percent(30).then_some(Duration::from_secs(4)),
+            answer_within: (self.dice.percent(30) && ends_calls).then_some(Duration::from_secs(4)),
             request_uri: uri.clone(),
             from: "<sip:100@example.com>".parse().unwrap(),
             to: format!("<{uri}>").parse().unwrap(),
@@ -235,7 +298,13 @@ impl World {
         self.input(from, Input::Command(Command::Invite { leg, invite: Box::new(invite) }));
         // Those that ring for too long are cancelled, some of them in the very moment of the answer.
         let patience = if self.dice.percent(20) { self.dice.ms(4000) } else { Duration::from_secs(60) };
-        self.at(patience, Due::Does(from, leg, Act::Cancel));
+        if ends_calls {
+            self.at(patience, Due::Does(from, leg, Act::Cancel));
+        }
+    }
+
+    fn ends_calls(&self, end: End) -> bool {
+        self.mortal.is_none_or(|mortal| mortal == end)
     }
 
     fn act(&mut self, end: End, leg: LegId, act: Act) {
@@ -308,6 +377,9 @@ impl World {
     }
 
     fn talks(&mut self, end: End, leg: LegId) {
+        if !self.ends_calls(end) {
+            return;
+        }
         for act in [Act::ReInvite, Act::ReInvite, Act::Info] {
             if self.dice.percent(30) {
                 let after = self.dice.ms(20_000);
@@ -325,9 +397,26 @@ fn ten_thousand_calls_over_a_lossy_network_leave_nothing_behind() {
         let mut world = World::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         world.run(CALLS / WORLDS);
         assert!(world.legs.is_empty(), "world {seed}: never ended: {:?}", world.legs);
+        assert!(world.records.is_empty(), "world {seed}: recorded for ever: {:?}", world.records);
         assert_eq!(world.a.load(), Load::default(), "world {seed}");
         assert_eq!(world.b.load(), Load::default(), "world {seed}");
         assert!(world.answered > CALLS / WORLDS / 3, "world {seed}: only {} were answered", world.answered);
         println!("world {seed}: {} answered, the longest leg {:?}", world.answered, world.longest);
+    }
+}
+
+#[test]
+fn whatever_dies_with_an_end_is_ended_by_its_next_life() {
+    for seed in 1..=WORLDS as u64 {
+        let mut world = World::new(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
+        let end = if world.dice.percent(50) { End::A } else { End::B };
+        world.die(end);
+        world.run(CALLS / WORLDS);
+        assert!(world.legs.is_empty(), "world {seed}: never ended: {:?}", world.legs);
+        assert!(world.records.is_empty(), "world {seed}: recorded for ever: {:?}", world.records);
+        assert_eq!(world.a.load(), Load::default(), "world {seed}");
+        assert_eq!(world.b.load(), Load::default(), "world {seed}");
+        assert!(world.recovered > CRASHES * 10, "world {seed}: only {} legs to recover", world.recovered);
+        println!("world {seed}: {} recovered, the longest leg {:?}", world.recovered, world.longest);
     }
 }

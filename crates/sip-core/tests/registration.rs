@@ -31,6 +31,7 @@ fn endpoint(local: &str, profile: TrunkProfile) -> Endpoint {
         user_agent: String::new(),
         seed: [7; 32],
         timers: Timers::default(),
+        record: false,
     })
 }
 

@@ -23,6 +23,7 @@ fn endpoint() -> Endpoint {
         user_agent: String::new(),
         seed: [0; 32],
         timers: Timers::default(),
+        record: false,
     })
 }
 

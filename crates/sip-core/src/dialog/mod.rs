@@ -7,6 +7,7 @@ pub(crate) mod reliable;
 pub(crate) mod route_set;
 pub(crate) mod session_timer;
 
+mod record;
 mod uac;
 mod uas;
 

@@ -62,7 +62,7 @@ impl Paths {
     }
 
     /// Our listener of a transport for an IP version; that of the dialog, if it is one.
-    fn listener(&self, transport: Transport, ip: IpAddr) -> Option<ListenerId> {
+    pub(crate) fn listener(&self, transport: Transport, ip: IpAddr) -> Option<ListenerId> {
         let fits = |listener: &Listener| {
             let same_version = listener.local.is_ipv4() == ip.is_ipv4();
             let dual = listener.local.is_ipv6() && listener.local.ip().is_unspecified();

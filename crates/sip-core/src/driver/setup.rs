@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::{COMMAND_QUEUE, Driver, EVENT_QUEUE, Sip, SipConfig};
-use crate::endpoint::{Counters, Endpoint, EndpointConfig, Listener, Notice};
+use crate::endpoint::{Counters, Endpoint, EndpointConfig, Listener, Notice, TrunkOf};
 use crate::transport::connections::{ARRIVALS, Connections, Tls};
 use crate::transport::names::Names;
 use crate::transport::strangers::Gate;
@@ -52,14 +52,17 @@ pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<Notice>,
         user_agent: config.user_agent,
         seed: config.seed,
         timers: config.timers,
+        record: config.record,
     };
+    let mut endpoint = Endpoint::with_counters(endpoint_config, Arc::clone(&counters));
+    endpoint.set_trunk_of(TrunkOf(Arc::clone(&config.trunk_of)));
     let driver = Driver {
         sockets: bound.sockets,
         streams: bound.streams,
         connections,
         arrivals,
         arrival_sender,
-        endpoint: Endpoint::with_counters(endpoint_config, Arc::clone(&counters)),
+        endpoint,
         trunk_of: config.trunk_of,
         gate: Gate::new(config.strangers),
         counters,

@@ -1,17 +1,15 @@
 //! What goes into the endpoint and what comes out of it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::LegRecord;
 use crate::message::{Method, NameAddr, Request, Response, Uri};
-use crate::profile::TrunkProfile;
 use crate::registration::Binding;
 use crate::transaction::TransactionId;
-use crate::transaction::timer::Timers;
-use crate::transport::{Flow, Transport, TrunkId};
+use crate::transport::{Flow, TrunkId};
 
 /// One INVITE usage. Incoming ones are odd and numbered by the endpoint, outgoing ones are even ([`crate::Sip::new_leg`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -187,6 +185,19 @@ pub enum Command {
         /// Whether they are.
         ready: bool,
     },
+    /// Ends a leg of a former life of the program, as its record says: 503 to an INVITE of the peer, CANCEL for one of
+    /// ours, BYE for a dialog. The leg is new, from [`crate::Sip::new_leg`]: from now on its [`Notice::Record`]s take
+    /// the place of this record. The first one comes at once, and it is the one without a record if there is no way to
+    /// the peer any more; else that one comes when all has ended. Nothing more is heard of the leg. One that is known
+    /// already is left alone.
+    Recover {
+        /// The leg to be.
+        leg: LegId,
+        /// Its record.
+        record: LegRecord,
+        /// Further header fields of what ends it, such as Reason.
+        headers: Vec<(String, String)>,
+    },
     /// Answers an in-dialog request that came as [`Event::Request`].
     Answer {
         /// The leg.
@@ -209,6 +220,15 @@ pub enum Notice {
         id: OwnRequestId,
         /// What came of it.
         result: Result<Box<Response>, Rejection>,
+    },
+    /// How a leg is to be ended after a crash has changed ([`crate::EndpointConfig::record`]). Keep the record in the place of
+    /// the last one of the leg: [`Command::Recover`] takes it in a later life of the program. It may outlive its
+    /// [`Event::Ended`]: what ended the leg may still be on its way.
+    Record {
+        /// The leg.
+        leg: LegId,
+        /// None when nothing is left to end.
+        record: Option<LegRecord>,
     },
     /// Who can be reached on a trunk has changed, by REGISTER or because it expired.
     Bindings {
@@ -363,36 +383,3 @@ pub enum Output {
 /// Which transaction sent a datagram, if one did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(pub(crate) Option<TransactionId>);
-
-/// One of our listeners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listener {
-    /// Its transport.
-    pub transport: Transport,
-    /// The address of its socket.
-    pub local: SocketAddr,
-    /// The address that peers reach it at: in Via and Contact.
-    pub advertised: SocketAddr,
-}
-
-impl Listener {
-    /// A listener that is reached under the address of its socket.
-    pub fn new(transport: Transport, local: SocketAddr) -> Self {
-        Self { transport, local, advertised: local }
-    }
-}
-
-/// What the endpoint must know of its surroundings.
-#[derive(Debug, Clone)]
-pub struct EndpointConfig {
-    /// The listeners; [`crate::ListenerId`] counts them.
-    pub listeners: Vec<Listener>,
-    /// The trunks; [`TrunkId`] counts them. Of one that is not listed the default holds.
-    pub trunks: Vec<TrunkProfile>,
-    /// For the User-Agent and Server header fields.
-    pub user_agent: String,
-    /// The key of all branches and tags.
-    pub seed: [u8; 32],
-    /// T1, T2, T4.
-    pub timers: Timers,
-}

@@ -6,9 +6,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::alarms::Owner;
+use super::former::Thread;
 use super::own_transaction::{Input, OwnTransaction};
 use super::{Endpoint, LegId, Origin, OwnRequestId, Rejection};
 use crate::auth::Answered;
+use crate::dialog::id::DialogId;
 use crate::message::Response;
 use crate::transaction::client_invite::{self, ClientInvite};
 use crate::transaction::client_non_invite::{self, ClientNonInvite};
@@ -37,8 +39,10 @@ pub(super) enum Work {
     },
     Bye {
         machine: ClientNonInvite,
-        /// The leg that ends with it; none for the BYE to a second answer.
-        leg: Option<LegId>,
+        /// The leg that it belongs to.
+        leg: LegId,
+        /// The dialog that it ends alone: that of a second answer, or of one that came too late. Without it the leg ends.
+        alone: Option<DialogId>,
     },
     Cancel {
         machine: ClientNonInvite,
@@ -170,6 +174,18 @@ impl Endpoint {
         if flow.transport.is_reliable() {
             work.rely_on_transport();
         }
+        self.start_client(now, key, flow, instead_of, work)
+    }
+
+    /// Runs a client transaction as it is.
+    pub(super) fn start_client(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        flow: Flow,
+        instead_of: Option<Flow>,
+        work: Work,
+    ) -> TransactionId {
         let id = self.new_transaction();
         let answered = Answered::default();
         self.clients.insert(id, key, ClientTransaction { flow, instead_of, work, answered });
@@ -218,6 +234,7 @@ impl Endpoint {
                 None => break,
             }
         }
+        self.record_client(id);
         match self.clients.get(id) {
             Some(transaction) if !transaction.is_terminated() => {
                 self.alarms.set(Owner::Client(id), transaction.deadline());
@@ -228,6 +245,9 @@ impl Endpoint {
 
     pub(super) fn close_client(&mut self, id: TransactionId) {
         self.alarms.set(Owner::Client(id), None);
-        self.clients.remove(id);
+        let client = self.clients.remove(id);
+        if let Some(Work::Invite { leg, .. }) = client.map(|client| client.work) {
+            self.records.close(leg, &Thread::Invite(id));
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::alarms::Owner;
 use super::client::Work;
+use super::former::Thread;
 use super::leg::{Leg, Pending, UserHeaders};
 use super::response::push_user_headers;
 use super::{Endpoint, Event, LegId, Reply};
@@ -39,19 +40,21 @@ impl Endpoint {
             return;
         };
         let (dialog, trunk) = (session.dialog.id.clone(), session.dialog.trunk());
-        self.legs.insert(leg, Leg::Ending { dialog, trunk });
+        self.legs.insert(leg, Leg::Ending { dialog, trunk, again: None });
         self.arm_leg(leg);
         self.abandon(now, session.pending);
         self.abandon_own(now, session.own);
-        self.send_bye(now, session.dialog, headers, Some(leg));
+        self.send_bye(now, session.dialog, headers, leg, None);
     }
 
+    /// Sends a BYE: that of a leg, or of a dialog alone.
     pub(super) fn send_bye(
         &mut self,
         now: Instant,
         mut dialog: Dialog,
         headers: UserHeaders,
-        leg: Option<LegId>,
+        leg: LegId,
+        alone: Option<DialogId>,
     ) {
         let branch = self.ids.branch();
         let (mut bye, flow) = dialog.request(Method::Bye);
@@ -61,7 +64,16 @@ impl Endpoint {
         push_user_headers(&mut bye.headers, headers);
         let machine = ClientNonInvite::new(now, &bye, self.config.timers);
         let method = Method::Bye;
-        self.open_client(now, ClientKey { branch, method }, flow, Work::Bye { machine, leg });
+        self.open_client(now, ClientKey { branch, method }, flow, Work::Bye { machine, leg, alone });
+    }
+
+    /// A BYE has its final response, or will have none.
+    pub(super) fn bye_settled(&mut self, now: Instant, leg: LegId, alone: Option<DialogId>) {
+        match alone {
+            Some(dialog) => self.records.close(leg, &Thread::Dialog(dialog)),
+            None if self.is_unsettled(leg) => self.hang_up_later(now, leg),
+            None => self.end_leg(now, leg),
+        }
     }
 
     /// The peer hangs up.
@@ -111,7 +123,11 @@ impl Endpoint {
             return;
         };
         self.arm_leg(leg);
+        let stood = matches!(state, Leg::Confirmed(_) | Leg::Ending { .. });
         let (dialogs, pending, own) = state.into_parts();
+        if stood {
+            self.records.close_call(leg, &dialogs);
+        }
         for dialog in &dialogs {
             self.dialogs.remove(dialog);
         }
@@ -139,7 +155,8 @@ impl Endpoint {
                 self.held_ack_timer(now, leg);
             }
             Some(Leg::Incoming { .. }) => self.reliable_timer(now, leg),
-            Some(Leg::Ending { .. }) | None => {}
+            Some(Leg::Ending { .. }) => self.hang_up_again(now, leg),
+            None => {}
         }
     }
 

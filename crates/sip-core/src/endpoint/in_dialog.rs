@@ -121,6 +121,7 @@ impl Endpoint {
             }
             session.timer = timer.map(|agreed| SessionTimer::start(now, &agreed, Side::Uas));
         }
+        self.record_session(leg);
         let mut headers = vec![("Contact", contact_value(&self.contact(flow)))];
         headers.extend(timer.iter().flat_map(Agreed::headers));
         self.conclude(now, transaction, (200, headers));

@@ -14,7 +14,7 @@ use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transport::{Flow, TrunkId};
 
 /// Seconds after which a peer may try again when we take no calls.
-const RETRY_AFTER: &str = "10";
+pub(super) const RETRY_AFTER: &str = "10";
 
 /// A refusal: the status and the header fields that go with it.
 pub(super) type Refusal = (u16, Vec<(&'static str, String)>);
@@ -188,6 +188,7 @@ impl Endpoint {
         base.timer = self.agree(flow.trunk, &request, None);
         let invite = self.open_server(key, base, &request);
         self.own_server(invite, leg, MergeKey::of(&request.headers));
+        self.record_incoming(leg, invite, flow, &request, &tag);
         self.dialogs.insert(dialog.id.clone(), leg);
         let session = Box::new(Session::of_invite(dialog, &request));
         let reliable = self.provisionals(flow, &request);

@@ -31,7 +31,12 @@ pub(super) enum Leg {
     /// A 2xx went out or came in.
     Confirmed(Box<Session>),
     /// Our BYE is on its way.
-    Ending { dialog: DialogId, trunk: TrunkId },
+    Ending {
+        dialog: DialogId,
+        trunk: TrunkId,
+        /// When the next one goes out, where the peer may not have known of the dialog yet.
+        again: Option<Instant>,
+    },
 }
 
 /// An INVITE of ours before its final response.
@@ -134,7 +139,7 @@ impl Leg {
             },
             Self::Confirmed(session) => session.deadline(),
             Self::Incoming { reliable, .. } => reliable.as_ref()?.deadline(),
-            Self::Ending { .. } => None,
+            Self::Ending { again, .. } => *again,
         }
     }
 

@@ -6,9 +6,11 @@ mod alarms;
 mod api;
 mod auth;
 mod client;
+mod config;
 mod counters;
 mod delayed_offer;
 mod ending;
+mod former;
 mod glare;
 mod ids;
 mod in_dialog;
@@ -49,12 +51,16 @@ use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transport::{Flow, ListenerId, Transport, TrunkId};
 use alarms::{Alarms, Owner};
 pub use api::{
-    Body, Command, EndpointConfig, Event, Input, LegEvent, LegId, Listener, Lost, Notice, Origin,
-    OutgoingInvite, OutgoingRequest, Output, OwnRequestId, Rejection, Reply, RequestId,
+    Body, Command, Event, Input, LegEvent, LegId, Lost, Notice, Origin, OutgoingInvite, OutgoingRequest,
+    Output, OwnRequestId, Rejection, Reply, RequestId,
 };
 use client::ClientTransaction;
+pub use config::{EndpointConfig, Listener};
 pub use counters::SipCounters;
 pub(crate) use counters::{Counters, count};
+use former::Records;
+pub(crate) use former::TrunkOf;
+pub use former::{LegRecord, MAX_RECORD, RecordError};
 use ids::Ids;
 use leg::Leg;
 use own_request::OwnRequest;
@@ -107,6 +113,9 @@ pub struct Endpoint {
     readiness: Readiness,
     /// How many requests outside of any dialog wait for their final response.
     apart: usize,
+    records: Records,
+    /// Whose an address is; without it the records of a former life are taken at their word.
+    trunk_of: Option<TrunkOf>,
     outputs: VecDeque<Output>,
     /// Whom the last input counts against.
     strike: Option<Flow>,
@@ -126,6 +135,8 @@ impl Endpoint {
             trunks: Trunk::all(&config),
             ids: Ids::new(&config.seed),
             listeners: config.listeners.as_slice().into(),
+            records: Records::new(config.record),
+            trunk_of: None,
             config,
             counters,
             next_transaction: 0,
@@ -161,6 +172,7 @@ impl Endpoint {
             Input::TransportError { origin } => self.transport_error(now, origin),
             Input::Timeout => {}
         }
+        self.tell_records();
     }
 
     /// What is to be done next.
@@ -203,6 +215,7 @@ impl Endpoint {
                 }
             }
             Command::Send(request) => self.send_apart(now, *request),
+            Command::Recover { leg, record, headers } => self.recover(now, leg, &record, headers),
             Command::Ready { trunk, ready } => self.readiness.set(trunk, ready),
         }
     }
@@ -234,6 +247,9 @@ impl Endpoint {
     }
 
     fn event(&mut self, leg: LegId, event: Event) {
+        if self.records.is_former(leg) {
+            return;
+        }
         self.outputs.push_back(Output::Notice(Notice::Leg(LegEvent { leg, event })));
     }
 

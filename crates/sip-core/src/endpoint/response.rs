@@ -107,6 +107,11 @@ impl ResponseBase {
         Terms { refreshes, has_offer: self.has_offer, timer: self.timer }
     }
 
+    /// The To tag of the responses.
+    pub(super) fn to_tag(&self) -> Option<String> {
+        self.tag.clone().or_else(|| Some(self.copied.to()?.tag()?.to_owned()))
+    }
+
     /// The sequence number of the request.
     pub(super) fn cseq(&self) -> Option<u32> {
         Some(self.copied.cseq()?.number)

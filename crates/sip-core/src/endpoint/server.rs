@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::alarms::Owner;
+use super::former::Thread;
 use super::response::ResponseBase;
 use super::{Endpoint, LegId};
 use crate::message::{Method, Request};
@@ -112,11 +113,21 @@ impl Endpoint {
         request: &Request,
     ) -> TransactionId {
         let timers = self.config.timers;
-        let mut machine = if request.method == Method::Invite {
+        let machine = if request.method == Method::Invite {
             Machine::Invite(ServerInvite::new(base.response(100, None).to_bytes(), timers))
         } else {
             Machine::NonInvite(ServerNonInvite::new(timers))
         };
+        self.start_server(key, base, machine)
+    }
+
+    /// Goes on with the server transaction of an INVITE that came in a former life; it wants its final response.
+    pub(super) fn resume_server(&mut self, key: ServerKey, base: ResponseBase) -> TransactionId {
+        let machine = Machine::Invite(ServerInvite::resumed(self.config.timers));
+        self.start_server(key, base, machine)
+    }
+
+    fn start_server(&mut self, key: ServerKey, base: ResponseBase, mut machine: Machine) -> TransactionId {
         if base.flow.transport.is_reliable() {
             machine.rely_on_transport();
         }
@@ -144,6 +155,10 @@ impl Endpoint {
 
     pub(super) fn server_ack(&mut self, now: Instant, id: TransactionId) {
         self.server_input(now, id, Input::Ack);
+        if let Some(leg) = self.servers.get(id).and_then(|server| server.leg) {
+            self.records.close(leg, &Thread::Invite(id));
+            self.refused(now, leg);
+        }
     }
 
     pub(super) fn server_respond(&mut self, now: Instant, id: TransactionId, status: u16, bytes: Bytes) {
@@ -179,9 +194,14 @@ impl Endpoint {
 
     fn close_server(&mut self, id: TransactionId) {
         self.alarms.set(Owner::Server(id), None);
-        let merge = self.servers.remove(id).and_then(|transaction| transaction.merge);
-        if let Some(merge) = merge {
+        let Some(transaction) = self.servers.remove(id) else {
+            return;
+        };
+        if let Some(merge) = transaction.merge {
             self.merged.remove(&merge);
+        }
+        if let Some(leg) = transaction.leg {
+            self.records.close(leg, &Thread::Invite(id));
         }
     }
 }

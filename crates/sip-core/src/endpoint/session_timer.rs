@@ -142,6 +142,7 @@ impl Endpoint {
         session.note_allow(&ok.headers);
         session.timer = Agreed::as_uac(&ok.headers, open.asked)
             .map(|agreed| SessionTimer::start(now, &agreed, Side::Uac));
+        self.record_session(leg);
     }
 
     /// A 422 wants a longer interval than the one we asked for. Did it say which?

@@ -4,8 +4,11 @@
 
 use std::time::Instant;
 
+use super::client::Work;
 use super::{Endpoint, LegId, Rejection};
+use crate::message::{Method, Response};
 use crate::transaction::TransactionId;
+use crate::transaction::key::ClientKey;
 
 impl Endpoint {
     /// The time for a first response is over.
@@ -17,8 +20,24 @@ impl Endpoint {
         }
     }
 
+    /// The peer does not know the INVITE that we cancelled, or not yet.
+    pub(super) fn cancel_refused(&mut self, now: Instant, response: &Response) {
+        let invite = ClientKey::of(&response.headers).map(|key| ClientKey { method: Method::Invite, ..key });
+        let Some(id) = invite.and_then(|key| self.clients.find(&key)) else {
+            return;
+        };
+        if let Some(Work::Invite { machine, leg, .. }) =
+            self.clients.get_mut(id).map(|client| &mut client.work)
+            && machine.cancel_refused()
+        {
+            let leg = *leg;
+            self.late_provisional(now, id, leg);
+        }
+    }
+
     /// A provisional response to an INVITE whose leg is gone.
-    pub(super) fn late_provisional(&mut self, now: Instant, invite: TransactionId) {
-        self.open_cancel(now, invite, &Vec::new());
+    pub(super) fn late_provisional(&mut self, now: Instant, invite: TransactionId, leg: LegId) {
+        let headers = self.records.headers(leg);
+        self.open_cancel(now, invite, &headers);
     }
 }

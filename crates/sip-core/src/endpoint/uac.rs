@@ -28,10 +28,11 @@ impl Endpoint {
                     _ => self.rejected(now, id, leg, Rejection::Response(response)),
                 }
             }
-            Work::Bye { leg: Some(leg), .. } if response.status >= 200 => {
-                let leg = *leg;
-                self.end_leg(now, leg);
+            Work::Bye { leg, alone, .. } if response.status >= 200 => {
+                let (leg, alone) = (*leg, alone.clone());
+                self.bye_settled(now, leg, alone);
             }
+            Work::Cancel { .. } if response.status >= 300 => self.cancel_refused(now, &response),
             Work::Request(_) => self.own_response(now, id, response),
             Work::Apart { id, .. } if response.status >= 200 => {
                 let id = *id;
@@ -48,16 +49,16 @@ impl Endpoint {
                 let leg = *leg;
                 self.rejected(now, id, leg, rejection);
             }
-            Some(Work::Bye { leg: Some(leg), .. }) => {
-                let leg = *leg;
-                self.end_leg(now, leg);
+            Some(Work::Bye { leg, alone, .. }) => {
+                let (leg, alone) = (*leg, alone.clone());
+                self.bye_settled(now, leg, alone);
             }
             Some(Work::Request(_)) => self.own_failure(now, id, rejection),
             Some(Work::Apart { id, .. }) => {
                 let id = *id;
                 self.settled_apart(id, Err(rejection));
             }
-            Some(Work::Bye { leg: None, .. } | Work::Cancel { .. } | Work::Prack { .. }) | None => {}
+            Some(Work::Cancel { .. } | Work::Prack { .. }) | None => {}
         }
     }
 
@@ -73,7 +74,7 @@ impl Endpoint {
         self.remember_early(id, leg, &response);
         let news = self.take_provisional(now, id, leg, &response);
         let Some(outgoing) = self.outgoing(id, leg) else {
-            return self.late_provisional(now, id);
+            return self.late_provisional(now, id, leg);
         };
         outgoing.silence = None;
         match &mut outgoing.cancel {
@@ -121,7 +122,7 @@ impl Endpoint {
     /// A 2xx: every one is acknowledged, the first one is the answer, those of other forks are hung up (RFC 3261
     /// 13.2.2.4).
     fn success(&mut self, now: Instant, id: TransactionId, leg: LegId, response: Box<Response>) {
-        let Some(dialog) = self.dialog_of(id, &response) else {
+        let Some(mut dialog) = self.dialog_of(id, &response) else {
             return;
         };
         if self.is_repeated(id, &dialog) {
@@ -129,7 +130,11 @@ impl Endpoint {
         }
         let Some(outgoing) = self.outgoing(id, leg) else {
             self.send_ack(id, &dialog, None);
-            return self.send_bye(now, dialog, Vec::new(), None);
+            // What its early dialog counted to, with each PRACK, is forgotten.
+            dialog.leap();
+            self.record_dialog(leg, &dialog);
+            let (headers, alone) = (self.records.headers(leg), Some(dialog.id.clone()));
+            return self.send_bye(now, dialog, headers, leg, alone);
         };
         let cancel = std::mem::replace(&mut outgoing.cancel, Cancel::NotWanted);
         let offerless = outgoing.offerless;
@@ -143,6 +148,7 @@ impl Endpoint {
             self.send_ack(id, &session.dialog, None);
         }
         self.legs.insert(leg, Leg::Confirmed(Box::new(session)));
+        self.record_session(leg);
         self.confirmed_as_uac(now, id, leg, &response.headers);
         match cancel {
             Cancel::NotWanted => self.event(leg, Event::Answered(response)),

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::former::Thread;
 use super::leg::{Leg, Offer};
 use super::response::ResponseBase;
 use super::session_timer::Terms;
@@ -58,6 +59,7 @@ impl Endpoint {
         };
         session.awaited = self.await_ack(now, invite, status, bytes);
         self.legs.insert(leg, Leg::Confirmed(session));
+        self.record_session(leg);
     }
 
     /// The user answers a request within a dialog.
@@ -92,6 +94,7 @@ impl Endpoint {
                 session.awaited = awaited;
             }
         }
+        self.record_session(leg);
         self.note_reply(now, leg, terms, status, body);
         self.pump_own(now, leg);
     }
@@ -112,7 +115,7 @@ impl Endpoint {
     }
 
     /// Sends the user's response; gives back what went out.
-    fn send_reply(
+    pub(super) fn send_reply(
         &mut self,
         now: Instant,
         transaction: TransactionId,
@@ -156,6 +159,7 @@ impl Endpoint {
             return;
         };
         session.offer = Offer::Settled;
+        self.records.close(leg, &Thread::Invite(awaited.invite));
         self.event(leg, Event::Acked { body: ack.body });
         match awaited.bye {
             Some(headers) => self.send_leg_bye(now, leg, headers),
@@ -170,7 +174,7 @@ impl Endpoint {
             return self.refuse(flow, cancel, (481, Vec::new()));
         };
         let (open, leg) = (server.is_proceeding(), server.leg);
-        let tag = server.base.tag.clone().unwrap_or_default();
+        let tag = server.base.to_tag().unwrap_or_default();
         let transaction = self.open_server(key, ResponseBase::of(cancel, flow, &tag), cancel);
         self.conclude(now, transaction, (200, Vec::new()));
         let Some(leg) = leg.filter(|_| open) else {

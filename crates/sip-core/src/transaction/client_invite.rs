@@ -10,12 +10,19 @@ use super::ClientOutput;
 use super::timer::{Backoff, Timers};
 use crate::message::{Headers, Method, Request, Response, Via};
 
+/// How often an INVITE that was given up may be cancelled, where the peer says that it does not know it and then rings.
+const MAX_CANCELS: u8 = 3;
+
 #[derive(Debug)]
 pub(crate) struct ClientInvite {
     request: Request,
     timers: Timers,
     /// Over TCP and TLS Timer A never runs and Timer D is zero.
     is_reliable: bool,
+    /// How often its CANCEL was refused.
+    refused: u8,
+    /// A provisional response came since the CANCEL.
+    rang: bool,
     state: State,
     outputs: VecDeque<ClientOutput>,
 }
@@ -58,9 +65,32 @@ impl ClientInvite {
     /// Sends the INVITE.
     pub(crate) fn new(now: Instant, request: Request, timers: Timers) -> Self {
         let outputs = VecDeque::new();
-        let mut machine = Self { request, timers, is_reliable: false, state: State::Terminated, outputs };
+        let state = State::Terminated;
+        let mut machine =
+            Self { request, timers, is_reliable: false, refused: 0, rang: false, state, outputs };
         machine.start(now);
         machine
+    }
+
+    /// That of a former life, which sent this INVITE. It is cancelled now, and not sent again.
+    pub(crate) fn resumed(now: Instant, request: Request, timers: Timers) -> Self {
+        let outputs = VecDeque::new();
+        let state = State::Abandoned { until: now + timers.timeout(), cancelled: true };
+        Self { request, timers, is_reliable: false, refused: 0, rang: false, state, outputs }
+    }
+
+    /// The peer refused the CANCEL: it did not know the INVITE, or not yet. Is another one due at once, because it has
+    /// rung since? If not, a provisional response that comes now says something new again.
+    pub(crate) fn cancel_refused(&mut self) -> bool {
+        let State::Abandoned { cancelled, .. } = &mut self.state else {
+            return false;
+        };
+        if self.refused + 1 >= MAX_CANCELS {
+            return false;
+        }
+        self.refused += 1;
+        *cancelled = mem::take(&mut self.rang);
+        *cancelled
     }
 
     /// Begins again on another way, which this Via is for; whatever came of the first one is forgotten.
@@ -95,6 +125,11 @@ impl ClientInvite {
         &self.request
     }
 
+    /// Is there no final response, and may one still come?
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Calling { .. } | State::Proceeding | State::Abandoned { .. })
+    }
+
     /// Has a provisional response come, and no final one?
     pub(crate) fn is_proceeding(&self) -> bool {
         matches!(self.state, State::Proceeding)
@@ -123,6 +158,7 @@ impl ClientInvite {
             }
             State::Abandoned { until, cancelled } if status < 200 => {
                 if cancelled {
+                    self.rang = true;
                     return State::Abandoned { until, cancelled };
                 }
                 self.outputs.push_back(ClientOutput::Response(response));

@@ -53,6 +53,12 @@ impl ServerInvite {
         }
     }
 
+    /// That of a former life, which said nothing final. Nothing goes out before the response.
+    pub(crate) fn resumed(timers: Timers) -> Self {
+        let state = State::Proceeding { last: Bytes::new() };
+        Self { timers, is_reliable: false, state, outputs: VecDeque::new() }
+    }
+
     /// The transport delivers by itself what it takes. To be said before anything else happens.
     pub(crate) fn rely_on_transport(&mut self) {
         self.is_reliable = true;

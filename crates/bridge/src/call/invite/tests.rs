@@ -54,6 +54,7 @@ fn sent(invite: OutgoingInvite) -> (usize, Request) {
         user_agent: "wa-bridge/0.1.0".to_owned(),
         seed: [1; 32],
         timers: Timers::default(),
+        record: false,
     });
     let command = Command::Invite { leg: LegId(0), invite: Box::new(invite) };
     endpoint.handle(Instant::now(), Input::Command(command));

@@ -21,6 +21,7 @@ pub(super) struct Bench {
     pub(super) events: Vec<LegEvent>,
     pub(super) replies: Vec<(OwnRequestId, Result<Box<Response>, Rejection>)>,
     pub(super) bindings: Vec<Vec<Binding>>,
+    pub(super) records: Vec<(LegId, Option<LegRecord>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +74,7 @@ impl Bench {
             user_agent: "test".to_owned(),
             seed: [seed; 32],
             timers: Timers::default(),
+            record: true,
         };
         let start = start();
         Self {
@@ -83,6 +85,7 @@ impl Bench {
             events: Vec::new(),
             replies: Vec::new(),
             bindings: Vec::new(),
+            records: Vec::new(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Bench {
                 Output::Notice(Notice::Leg(event)) => self.events.push(event),
                 Output::Notice(Notice::Reply { id, result }) => self.replies.push((id, result)),
                 Output::Notice(Notice::Bindings { bindings, .. }) => self.bindings.push(bindings),
+                Output::Notice(Notice::Record { leg, record }) => self.records.push((leg, record)),
             }
         }
     }
@@ -162,6 +166,19 @@ impl Bench {
         self.events.drain(..).map(|event| name(&event.event)).collect()
     }
 
+    /// What the user was told of this leg's records since the last time: what there is to end, `-` for nothing.
+    pub(super) fn take_records(&mut self, leg: LegId) -> Vec<String> {
+        let of_leg = self.records.extract_if(.., |(of, _)| *of == leg);
+        of_leg.map(|(_, record)| record.map_or_else(|| "-".to_owned(), |record| record.shape())).collect()
+    }
+
+    /// The record that the user holds of this leg, as it was stored and read again.
+    pub(super) fn record(&self, leg: LegId) -> LegRecord {
+        let last = self.records.iter().rev().find(|(of, _)| *of == leg);
+        let record = last.and_then(|(_, record)| record.clone()).expect("no record");
+        LegRecord::from_bytes(record.as_bytes()).unwrap()
+    }
+
     /// After everything has timed out nothing may be left.
     pub(super) fn assert_forgotten(&mut self) {
         self.advance(200_000);
@@ -172,6 +189,9 @@ impl Bench {
         assert!(endpoint.servers.is_empty(), "{:?}", endpoint.servers);
         assert!(endpoint.clients.is_empty(), "{:?}", endpoint.clients);
         assert!(endpoint.alarms.is_empty());
+        assert!(endpoint.records.is_empty(), "{:?}", endpoint.records);
+        let last: HashMap<_, _> = self.records.iter().map(|(leg, record)| (leg, record)).collect();
+        assert!(last.values().all(|record| record.is_none()), "recorded for ever: {last:?}");
         assert_eq!(endpoint.apart, 0);
         assert_eq!(endpoint.deadline(), None);
     }

@@ -37,6 +37,7 @@ impl Path {
             user_agent: "test".to_owned(),
             seed: [9; 32],
             timers: Timers::default(),
+            record: false,
         };
         let (start, endpoint) = (start(), Endpoint::new(config));
         Self { endpoint, start, now: start, sent: Vec::new(), events: Vec::new() }
