@@ -33,6 +33,7 @@ const PURE: &[&str] = &[
     "media-relay/src/codec",
     "media-relay/src/path",
     "media-relay/src/peer",
+    "media-relay/src/announcement.rs",
     "media-relay/src/event.rs",
     "media-relay/src/tone.rs",
     "bridge/src/lib.rs",
@@ -41,7 +42,7 @@ const PURE: &[&str] = &[
     "bridge/src/alarm.rs",
     "bridge/src/id.rs",
     "bridge/src/mark.rs",
-    "bridge/src/routing.rs",
+    "bridge/src/routing",
     "bridge/src/trunk",
 ];
 
@@ -62,6 +63,7 @@ const IO: &[&str] = &[
     "bridge/src/call/on_sip.rs",
     "bridge/src/call/sip_out.rs",
     "bridge/src/call/task.rs",
+    "bridge/src/config/announcement.rs",
     "bridge/src/config/file.rs",
     "bridge/src/config/secret.rs",
     "bridge/src/directory.rs",

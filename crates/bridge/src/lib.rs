@@ -11,7 +11,7 @@ pub mod mark;
 mod metrics;
 mod random;
 pub mod record;
-mod routing;
+pub mod routing;
 mod sip;
 pub mod trunk;
 mod trunks;

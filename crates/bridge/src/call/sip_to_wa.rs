@@ -69,6 +69,7 @@ impl State {
             | Event::WaRejected
             | Event::WaTerminated { .. }
             | Event::MediaFailed
+            | Event::MediaAnnounced
             | Event::Shutdown => Next::To(self),
         }
     }

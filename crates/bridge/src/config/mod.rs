@@ -4,10 +4,14 @@
 //! the user of every key.
 
 mod access;
+mod announcement;
 mod describe;
+mod dialling;
 mod error;
 mod file;
 mod header;
+mod hours;
+mod incoming;
 mod manners;
 mod overlap;
 mod raw;

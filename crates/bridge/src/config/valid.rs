@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use media_relay::Announcement;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
@@ -16,6 +18,8 @@ use super::table::{self, Field, SecretAt};
 use super::trunk::Trunk;
 use super::value::{self, within};
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
+use crate::routing::hours::Schedule;
+use crate::routing::incoming::{NoPbx, Route};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Config {
     pub numbers: Vec<Number>,
     /// The log.
     pub log: Log,
+    /// Where calls from WhatsApp go that one of these matches: the first.
+    pub routes: Vec<Route>,
 }
 
 /// The audio of both sides.
@@ -109,6 +115,12 @@ pub struct Number {
     /// The user part at the PBX that calls from WhatsApp go to; nothing: the number itself, with a `+`
     /// where the trunk has one.
     pub destination: Option<String>,
+    /// Outside of them its callers are turned away; nothing: it has none.
+    pub hours: Option<Arc<Schedule>>,
+    /// What they hear then.
+    pub closed_announcement: Option<Announcement>,
+    /// What becomes of its calls when no PBX is up.
+    pub no_pbx: NoPbx,
 }
 
 impl Number {
@@ -160,7 +172,9 @@ impl Checker<'_> {
         let webhook = self.webhook(raw.webhook, &mut claims);
         let admin = self.listener(raw.admin.listen, ([127, 0, 0, 1], 9090), Use::Tcp, &mut claims);
         let calls = self.calls(raw.calls);
-        let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
+        let hours = self.hours(raw.hours);
+        let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref(), &hours);
+        let routes = self.incoming(raw.route, &trunks, &numbers, &hours);
         let log = self.log(raw.log);
         overlap::check(&claims, self.report);
         Some(Config {
@@ -173,6 +187,7 @@ impl Checker<'_> {
             trunks,
             numbers,
             log: log?,
+            routes,
         })
     }
 

@@ -9,6 +9,7 @@ use crate::call::machine::{AnswerOn, InviteAfter};
 
 mod listeners;
 mod mistakes;
+mod routing;
 mod trunks;
 
 const EXAMPLE: &str = include_str!("../../../../../config/wa-bridge.example.toml");
