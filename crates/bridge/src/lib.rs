@@ -13,7 +13,7 @@ mod metrics;
 mod notices;
 mod random;
 pub mod record;
-mod routing;
+pub mod routing;
 mod sip;
 mod skew;
 mod tombstones;

@@ -120,6 +120,14 @@ pub enum Cause {
     Redirected,
     /// No target of the trunk is in service.
     NoTarget,
+    /// The PBX named a business number to call with that its trunk does not have.
+    UnknownNumber,
+    /// Called outside the hours of the business number.
+    ClosedHours,
+    /// A route of the configuration rejects the call.
+    RouteRejected,
+    /// A route of the configuration lets the caller hear an announcement, and no more.
+    Announced,
     /// The bridge is shutting down.
     ShuttingDown,
     /// The bridge crashed while the call lived; it was ended at the next start.
@@ -195,6 +203,10 @@ impl Cause {
             Self::TransferFailed     => row("transfer_failed",    500, "The transfer failed", 41, Pbx),
             Self::Redirected         => row("redirected",         480, "The PBX redirected the call elsewhere", 23, Pbx),
             Self::NoTarget           => row("no_target",          503, "No target of the trunk is in service", 38, Pbx),
+            Self::UnknownNumber      => row("unknown_number",     403, "No such business number on this trunk", 21, Pbx),
+            Self::ClosedHours        => row("closed_hours",       480, "Outside of the call hours", 20, Nobody),
+            Self::RouteRejected      => row("route_rejected",     403, "A route rejects the call", 21, Bridge),
+            Self::Announced          => row("announced",          480, "The caller heard an announcement", 16, Nobody),
             Self::ShuttingDown       => later(row("shutting_down", 503, "Shutting down", 41, Bridge), 5),
             Self::Crash              => later(row("crash",        503, "The bridge was restarted", 41, Bridge), 2),
             Self::UnknownCall        => row("unknown_call",       481, "A call of somebody else with this number", 81, Bridge),
@@ -323,6 +335,10 @@ mod tests {
             Cause::NoTarget,
             Cause::Crash,
             Cause::UnknownCall,
+            Cause::UnknownNumber,
+            Cause::ClosedHours,
+            Cause::RouteRejected,
+            Cause::Announced,
             Cause::Internal,
         ];
         for cause in causes {

@@ -59,6 +59,7 @@ impl CallTask {
                 self.hear(leg);
             }
             Action::ToneToWhatsApp => self.tone_to_whatsapp(),
+            Action::MediaAnnounce => self.announce(),
             Action::ToneStop => {
                 if let Some(media) = &self.media {
                     media.session.stop_tone();
@@ -78,6 +79,14 @@ impl CallTask {
             && let Some(remote) = media.remote.take()
         {
             media.session.connect_whatsapp(remote, role);
+        }
+    }
+
+    fn announce(&self) {
+        if let Some(media) = &self.media
+            && let Some(announcement) = &media.announcement
+        {
+            media.session.announce(announcement.clone());
         }
     }
 

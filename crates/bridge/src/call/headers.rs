@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn what_is_not_whatsapps_refusal_has_no_warning() {
-        for cause in [Cause::ShuttingDown, Cause::NoAnswer, Cause::UserRejected, Cause::WhatsAppFailed(0)] {
+        for cause in
+            [Cause::ShuttingDown, Cause::NoAnswer, Cause::UserRejected, Cause::WhatsAppFailed(999_999)]
+        {
             assert!(refusal(cause).headers.iter().all(|(name, _)| name != "Warning"), "{cause:?}");
         }
         let failed = refusal(Cause::WhatsAppFailed(131_044));

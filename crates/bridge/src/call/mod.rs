@@ -14,6 +14,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod action;
+pub mod announce;
 pub mod attempts;
 pub mod cause;
 pub mod event;

@@ -86,6 +86,7 @@ impl Release {
             | Event::WaAccepted
             | Event::MediaConnected
             | Event::MediaHeard
+            | Event::MediaAnnounced
             | Event::MediaFailed
             | Event::Shutdown => {}
         }

@@ -70,6 +70,7 @@ impl State {
             | Event::WaTerminated { .. }
             | Event::WaHungUp
             | Event::MediaFailed
+            | Event::MediaAnnounced
             | Event::Shutdown => Next::To(self),
         }
     }

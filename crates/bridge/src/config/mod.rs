@@ -4,11 +4,15 @@
 //! the user of every key.
 
 mod access;
+mod announcement;
 mod describe;
+mod dialling;
 mod error;
 mod file;
 mod graph;
 mod header;
+mod hours;
+mod incoming;
 mod manners;
 mod order;
 mod overlap;

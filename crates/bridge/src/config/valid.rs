@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use media_relay::Announcement;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
@@ -19,6 +21,8 @@ use super::trunk::Trunk;
 use super::value::{self, within};
 use super::webhook::Webhook;
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
+use crate::routing::hours::Schedule;
+use crate::routing::incoming::{NoPbx, Route};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -43,6 +47,22 @@ pub struct Config {
     pub numbers: Vec<Number>,
     /// The log.
     pub log: Log,
+    /// Where calls from WhatsApp go that one of these matches: the first.
+    pub routes: Vec<Route>,
+}
+
+impl Config {
+    /// The business number with this id.
+    #[must_use]
+    pub fn number(&self, id: &PhoneNumberId) -> Option<&Number> {
+        self.numbers.iter().find(|number| number.phone_number_id == *id)
+    }
+
+    /// The trunk of a business number.
+    #[must_use]
+    pub fn trunk_of(&self, number: &Number) -> Option<&Trunk> {
+        self.trunks.iter().find(|trunk| trunk.name == number.trunk)
+    }
 }
 
 /// The audio of both sides.
@@ -92,6 +112,12 @@ pub struct Number {
     /// The user part at the PBX that calls from WhatsApp go to; nothing: the number itself, with a `+`
     /// where the trunk has one.
     pub destination: Option<String>,
+    /// Outside of them its callers are turned away; nothing: it has none.
+    pub hours: Option<Arc<Schedule>>,
+    /// What they hear then.
+    pub closed_announcement: Option<Announcement>,
+    /// What becomes of its calls when no PBX is up.
+    pub no_pbx: NoPbx,
 }
 
 impl Number {
@@ -143,7 +169,9 @@ impl Checker<'_> {
         let webhook = self.webhook(raw.webhook, &mut claims);
         let admin = self.listener(raw.admin.listen, ([127, 0, 0, 1], 9090), Use::Tcp, &mut claims);
         let calls = self.calls(raw.calls);
-        let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
+        let hours = self.hours(raw.hours);
+        let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref(), &hours);
+        let routes = self.incoming(raw.route, &trunks, &numbers, &hours);
         let log = self.log(raw.log);
         overlap::check(&claims, self.report);
         let (calls, order) = calls?;
@@ -158,6 +186,7 @@ impl Checker<'_> {
             trunks,
             numbers,
             log: log?,
+            routes,
         })
     }
 

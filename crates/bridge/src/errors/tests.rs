@@ -41,6 +41,10 @@ const fn is_own(cause: Cause) -> bool {
         | Cause::TransferFailed
         | Cause::Redirected
         | Cause::NoTarget
+        | Cause::UnknownNumber
+        | Cause::ClosedHours
+        | Cause::RouteRejected
+        | Cause::Announced
         | Cause::ShuttingDown
         | Cause::Crash
         | Cause::UnknownCall

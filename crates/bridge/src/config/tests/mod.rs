@@ -11,6 +11,7 @@ use crate::unknown::UnknownCalls;
 mod graph;
 mod listeners;
 mod mistakes;
+mod routing;
 mod trunks;
 mod webhook;
 
