@@ -187,6 +187,15 @@ pub enum Command {
         /// Whether they are.
         ready: bool,
     },
+    /// Other trunks and another name, from now on. A trunk keeps what it knows as far as its manners are the same:
+    /// nonces, bindings. A dialog keeps what it has agreed; what it asks of its trunk from now on it asks of the new
+    /// manners, and those of a trunk that is gone are the default.
+    Configure {
+        /// All trunks.
+        trunks: Vec<(TrunkId, TrunkProfile)>,
+        /// For the User-Agent and Server header fields.
+        user_agent: String,
+    },
     /// Answers an in-dialog request that came as [`Event::Request`].
     Answer {
         /// The leg.

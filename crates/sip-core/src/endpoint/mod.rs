@@ -92,8 +92,7 @@ pub struct Endpoint {
     listeners: Arc<[Listener]>,
     /// Of a trunk that is not configured.
     default_profile: TrunkProfile,
-    /// In the order of the configuration.
-    trunks: Vec<Trunk>,
+    trunks: HashMap<TrunkId, Trunk>,
     counters: Arc<Counters>,
     ids: Ids,
     next_transaction: u64,
@@ -182,6 +181,14 @@ impl Endpoint {
         }
     }
 
+    /// Is nothing on its way that wants sending again until its peer has answered? A request of the user outside of any
+    /// dialog does not count: its user waits for its outcome.
+    pub fn is_settled(&self) -> bool {
+        self.legs.is_empty()
+            && !self.clients.entries().any(ClientTransaction::is_open)
+            && !self.servers.entries().any(ServerTransaction::is_open)
+    }
+
     /// What has been counted.
     pub fn counters(&self) -> SipCounters {
         self.counters.snapshot()
@@ -204,6 +211,10 @@ impl Endpoint {
             }
             Command::Send(request) => self.send_apart(now, *request),
             Command::Ready { trunk, ready } => self.readiness.set(trunk, ready),
+            Command::Configure { trunks, user_agent } => {
+                self.config.user_agent = user_agent;
+                self.set_trunks(trunks);
+            }
         }
     }
 
@@ -239,7 +250,7 @@ impl Endpoint {
 
     /// The manners of a trunk.
     pub(super) fn profile(&self, trunk: TrunkId) -> &TrunkProfile {
-        self.config.trunks.get(usize::from(trunk.0)).unwrap_or(&self.default_profile)
+        self.trunks.get(&trunk).map_or(&self.default_profile, |trunk| &trunk.profile)
     }
 
     /// A listener of ours.

@@ -100,6 +100,11 @@ impl ClientInvite {
         matches!(self.state, State::Proceeding)
     }
 
+    /// May a final response still come?
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Calling { .. } | State::Proceeding | State::Abandoned { .. })
+    }
+
     pub(crate) fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)
     }
