@@ -41,6 +41,7 @@ const PURE: &[&str] = &[
     "bridge/src/alarm.rs",
     "bridge/src/id.rs",
     "bridge/src/mark.rs",
+    "bridge/src/reload/look.rs",
     "bridge/src/routing.rs",
     "bridge/src/trunk",
 ];
@@ -70,6 +71,8 @@ const IO: &[&str] = &[
     "bridge/src/metrics.rs",
     "bridge/src/random.rs",
     "bridge/src/record.rs",
+    "bridge/src/reload.rs",
+    "bridge/src/shutdown.rs",
     "bridge/src/sip.rs",
     "bridge/src/trunks",
     "bridge/src/trunk/resolve.rs",

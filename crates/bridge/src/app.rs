@@ -10,7 +10,6 @@ use media_relay::{Relay, RelayConfig, Side, StartError};
 use sip_core::{Command, Flow, LegEvent, Notice, Sip};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
@@ -20,7 +19,6 @@ use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, Web
 use crate::alarm::Alarms;
 use crate::call::cause::Cause;
 use crate::call::event::SipRefusal;
-use crate::call::task::Input;
 use crate::call::{birth, headers};
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
@@ -29,9 +27,6 @@ use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
 use crate::trunks::{Outcome, Trunks};
-
-/// How long running calls get to end on both sides when the program stops.
-const FAREWELL: Duration = Duration::from_secs(8);
 
 /// What all calls share.
 pub(crate) struct Shared {
@@ -46,10 +41,15 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) webhooks: Arc<WebhookCounters>,
     pub(crate) trunks: Arc<Trunks>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Shared {
+    /// Another configuration is in force from now on.
+    pub(crate) fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
     /// The configuration in force: whoever needs it for more than a moment keeps this.
     pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
@@ -73,7 +73,7 @@ impl Shared {
 
     /// Where calls to a trunk go, the best first.
     pub(crate) fn targets(&self, trunk: &Trunk) -> Vec<Flow> {
-        self.trunks.targets(self.now(), self.trunks.id(trunk))
+        self.trunks.targets(self.now(), trunk.id)
     }
 
     /// The address that the peer of this flow reaches us at.
@@ -108,9 +108,7 @@ impl Shared {
         for (what, value) in media.all() {
             self.metrics.set("media", what, value);
         }
-        for (trunk, calls, is_up) in self.trunks.read() {
-            self.metrics.trunk(&trunk, calls, is_up);
-        }
+        self.metrics.trunks(&self.trunks.read());
         self.metrics.alarms(&self.alarms.active());
         for (what, value) in self.webhooks.read() {
             self.metrics.set("webhook", what, value);
@@ -157,8 +155,8 @@ pub enum StartFailure {
 
 /// A bridge that runs. Dropping it stops it without farewell.
 pub struct Running {
-    shared: Arc<Shared>,
-    services: Services,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Services,
     sip: SocketAddr,
     webhook: SocketAddr,
     admin: SocketAddr,
@@ -175,11 +173,6 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     let webhook = listen("webhook.listen", config.webhook.listen).await?;
     let admin = listen("admin.listen", config.admin.listen).await?;
     let (webhook_events, webhook_queue) = mpsc::channel(wa_signaling::webhook::server::QUEUE);
-    let webhook_config = WebhookConfig {
-        path: config.webhook.path.clone(),
-        app_secret: config.webhook.app_secret.source(),
-        verify_token: config.webhook.verify_token.source(),
-    };
     let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
     let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
     let shared = Arc::new(Shared {
@@ -195,6 +188,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         sip,
         config: RwLock::new(Arc::new(config)),
     });
+    let webhook_config = webhook_config(&shared);
     let services = Services { stop: CancellationToken::new(), broken: CancellationToken::new() };
     let running = Running {
         sip: shared.sip.local_addr(),
@@ -248,19 +242,6 @@ impl Running {
     pub async fn broken(&self) {
         self.services.broken.cancelled().await;
     }
-
-    /// Ends every call on both sides and stops. New calls are refused from now on.
-    pub async fn shutdown(self) {
-        let shared = &self.shared;
-        shared.metrics.set_draining();
-        shared.sip.send(Command::Ready { trunk: None, ready: false }).await;
-        shared.directory.all(|| Input::Shutdown);
-        shared.trunks.farewell().await;
-        shared.tasks.close();
-        if timeout(FAREWELL, shared.tasks.wait()).await.is_err() {
-            tracing::warn!(calls = shared.directory.len(), "stopped with calls not ended");
-        }
-    }
 }
 
 impl Drop for Running {
@@ -271,14 +252,14 @@ impl Drop for Running {
 
 /// The tasks that run as long as the bridge.
 #[derive(Clone)]
-struct Services {
+pub(crate) struct Services {
     stop: CancellationToken,
     /// One ended although none was told to: without it the bridge is deaf on one side.
     broken: CancellationToken,
 }
 
 impl Services {
-    fn run(&self, name: &'static str, service: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn run(&self, name: &'static str, service: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         // Dropped by a panic as well.
         let broken = self.broken.clone().drop_guard();
@@ -312,6 +293,16 @@ fn relay_config(config: &Config) -> RelayConfig {
         workers: config.media.workers,
         opus_complexity: config.media.opus_complexity,
         port_rest: config.media.port_rest,
+    }
+}
+
+/// The secrets are those of the configuration in force.
+fn webhook_config(shared: &Arc<Shared>) -> WebhookConfig {
+    let (signing, verifying) = (Arc::clone(shared), Arc::clone(shared));
+    WebhookConfig {
+        path: shared.config().webhook.path.clone(),
+        app_secret: Arc::new(move || signing.config().webhook.app_secret.current()),
+        verify_token: Arc::new(move || verifying.config().webhook.verify_token.current()),
     }
 }
 

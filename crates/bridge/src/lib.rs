@@ -11,10 +11,13 @@ pub mod mark;
 mod metrics;
 mod random;
 pub mod record;
+pub mod reload;
 mod routing;
+mod shutdown;
 mod sip;
 pub mod trunk;
 mod trunks;
 
 pub use id::CallId;
 pub use mark::{Instance, Mark};
+pub use shutdown::{FAREWELL, SHORT_FAREWELL};

@@ -21,7 +21,7 @@ use super::pbx::{Pbx, Plan};
 use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Input, Media, Side};
 use crate::app::Shared;
-use crate::config::{Number, Trunk};
+use crate::config::{NewCalls, Number, Trunk};
 use crate::directory::Mailbox;
 use crate::id::CallId;
 use crate::mark::Mark;
@@ -149,6 +149,11 @@ pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
         return;
     }
     let config = shared.config();
+    if shared.metrics.is_draining() && config.life.new_calls == NewCalls::Leave {
+        shared.metrics.webhook("left");
+        info!(wacid = %connect.wacid, "draining: the call is left to another instance");
+        return;
+    }
     let Some((number, trunk)) = routing::incoming(&config, &connect.number) else {
         shared.metrics.webhook("foreign_number");
         warn!(number = %connect.number, "a call for a business number that is not configured");
@@ -175,7 +180,7 @@ fn try_from_whatsapp(
     let offer = connect.session.as_ref().filter(|session| session.sdp_type == "offer");
     let offer = &offer.ok_or(Unborn::NoOffer)?.sdp;
     let remote = whatsapp::parse(offer).map_err(Unborn::WhatsAppSdp)?;
-    let ticket = shared.trunks.admit(shared.now(), shared.trunks.id(trunk))?;
+    let ticket = shared.trunks.admit(shared.now(), trunk.id)?;
     let mut pbx = Pbx::new(trunk, shared.targets(trunk));
     let attempts = attempts(shared, &mut pbx, trunk, number).ok_or(Unborn::NoTarget)?;
 

@@ -4,10 +4,12 @@
 //! the user of every key.
 
 mod access;
+mod change;
 mod describe;
 mod error;
 mod file;
 mod header;
+mod life;
 mod manners;
 mod overlap;
 mod raw;
@@ -24,7 +26,11 @@ mod value;
 
 use std::path::Path;
 
+use sip_core::TrunkId;
+
+pub use change::Difference;
 pub use error::{ConfigError, ConfigErrors};
+pub use life::{Life, NewCalls};
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{
@@ -37,19 +43,32 @@ pub use value::Network;
 use error::{Place, Report};
 
 impl Config {
+    /// The trunk that the SIP endpoint knows by this id.
+    #[must_use]
+    pub fn trunk(&self, id: TrunkId) -> Option<&Trunk> {
+        self.trunks.iter().find(|trunk| trunk.id == id)
+    }
+
     /// Reads a file. `env` gives environment variables; files of secrets are found from the folder
     /// of the configuration file.
     ///
     /// # Errors
     /// Every mistake found, with its line and its remedy.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        Self::parse(&Self::read(path)?, path, env)
+    }
+
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(path: &Path) -> Result<String, ConfigErrors> {
+        std::fs::read_to_string(path).map_err(|error| {
             let mut report = Report::default();
             let place = Place { key: String::new(), line: None };
             report.add(&place, format!("cannot be read: {error}"));
             report.into_errors(path)
-        })?;
-        Self::parse(&text, path, env)
+        })
     }
 
     /// Reads the text of a file that is, or would be, at `path`.

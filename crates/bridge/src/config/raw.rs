@@ -42,6 +42,7 @@ tables! {
         trunk: tables -> Vec<Trunk>,
         number: tables -> Vec<Number>,
         log: table -> Log,
+        life: table -> Life,
     }
     Sip {
         bind: text -> Field<String>,
@@ -207,6 +208,11 @@ tables! {
         level: text -> Field<String>,
         format: text -> Field<String>,
         mask_numbers: flag -> Field<bool>,
+    }
+    Life {
+        drain_limit_s: integer -> Field<i64>,
+        new_calls: text -> Field<String>,
+        watch: flag -> Field<bool>,
     }
 }
 

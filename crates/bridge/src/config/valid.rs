@@ -8,6 +8,7 @@ use std::time::Duration;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
+use super::life::Life;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
 use super::secret::LiveSecret;
@@ -32,12 +33,14 @@ pub struct Config {
     pub admin: Admin,
     /// Limits and choices of a call.
     pub calls: Settings,
-    /// The PBXs; at least one. Their place here is their id.
+    /// The PBXs; at least one. When read their ids are their places; a reload keeps the ids by name.
     pub trunks: Vec<Trunk>,
     /// The business numbers; at least one.
     pub numbers: Vec<Number>,
     /// The log.
     pub log: Log,
+    /// How the program ends and how it takes another configuration.
+    pub life: Life,
 }
 
 /// The audio of both sides.
@@ -162,6 +165,7 @@ impl Checker<'_> {
         let calls = self.calls(raw.calls);
         let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
         let log = self.log(raw.log);
+        let life = self.life(raw.life);
         overlap::check(&claims, self.report);
         Some(Config {
             sip: sip?,
@@ -173,6 +177,7 @@ impl Checker<'_> {
             trunks,
             numbers,
             log: log?,
+            life: life?,
         })
     }
 
