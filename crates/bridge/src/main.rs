@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bridge::app::{self, Running};
 use bridge::config::{Config, ConfigErrors, LogFormat};
-use bridge::reload::Source;
+use bridge::reload::{SetLevel, Source};
 use bridge::{FAREWELL, SHORT_FAREWELL};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -141,7 +141,7 @@ impl Stop {
 }
 
 /// Starts the log; gives what sets its level from then on.
-fn start_log(config: &Config) -> anyhow::Result<Box<dyn Fn(&str) + Send + Sync>> {
+fn start_log(config: &Config) -> anyhow::Result<SetLevel> {
     let chosen = std::env::var("RUST_LOG").ok();
     let filter = chosen.as_ref().unwrap_or(&config.log.level);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log level {filter:?}"))?;

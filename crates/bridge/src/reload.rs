@@ -38,6 +38,12 @@ pub enum Refused {
     Tls(#[from] io::Error),
 }
 
+/// Gives the value of an environment variable.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Sets the level of the log.
+pub type SetLevel = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Where configurations come from.
 pub struct Source {
     /// The file.
@@ -45,9 +51,9 @@ pub struct Source {
     /// What the file said at the start.
     pub text: String,
     /// Gives environment variables.
-    pub env: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub env: Environment,
     /// Sets the level of the log.
-    pub set_level: Box<dyn Fn(&str) + Send + Sync>,
+    pub set_level: SetLevel,
 }
 
 impl fmt::Debug for Source {

@@ -1,4 +1,5 @@
 //! The life of the program: its reloads, its drain and its end, by signals and by its file.
+#![expect(clippy::disallowed_methods, reason = "another process is waited for by the clock")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

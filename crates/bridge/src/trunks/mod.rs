@@ -283,8 +283,7 @@ impl Trunks {
     /// The longest that a call to WhatsApp may last by the day's budget.
     pub(crate) fn left(&self, trunk: TrunkId) -> Option<Duration> {
         let state = self.state(trunk)?;
-        let left = lock(&state.ledger).left(today());
-        left
+        lock(&state.ledger).left(today())
     }
 
     /// What `sip-core` says that is not of a call.

@@ -31,15 +31,18 @@ pub struct SipChange {
     pub strangers: Strangers,
 }
 
-/// What the driver is asked beside its commands.
+/// A change that is ready to be made.
+#[derive(Debug)]
+pub(super) struct Change {
+    command: Command,
+    tls: Tls,
+    strangers: Strangers,
+}
+
+/// What the driver is asked beside its commands, and who waits for it.
 #[derive(Debug)]
 pub(super) enum Control {
-    Change {
-        command: Command,
-        tls: Tls,
-        strangers: Strangers,
-        done: oneshot::Sender<()>,
-    },
+    Change(Box<Change>, oneshot::Sender<()>),
     /// Answered when all is settled.
     Settle(oneshot::Sender<()>),
 }
@@ -53,8 +56,8 @@ impl Sip {
         let tls = setup::tls(&self.tls_listeners, &change.tls_servers, &change.tls_clients)?;
         let (done, is_done) = oneshot::channel();
         let command = Command::Configure { trunks: change.trunks, user_agent: change.user_agent };
-        let control = Control::Change { command, tls, strangers: change.strangers, done };
-        self.ask(control, is_done).await
+        let change = Change { command, tls, strangers: change.strangers };
+        self.ask(Control::Change(Box::new(change), done), is_done).await
     }
 
     /// Returns when all legs have ended and every BYE, CANCEL and final response has its answer, or was sent often
@@ -78,10 +81,10 @@ impl Driver {
     /// Does what was asked; `false` when nobody takes the events any more.
     pub(super) async fn control(&mut self, control: Control) -> bool {
         match control {
-            Control::Change { command, tls, strangers, done } => {
-                self.connections.set_tls(tls);
-                self.gate.set(strangers);
-                let goes_on = self.input(Input::Command(command)).await;
+            Control::Change(change, done) => {
+                self.connections.set_tls(change.tls);
+                self.gate.set(change.strangers);
+                let goes_on = self.input(Input::Command(change.command)).await;
                 // Who asked may have gone.
                 let _ = done.send(());
                 goes_on
