@@ -57,7 +57,7 @@ enum Woken {
     Socket(io::Result<usize>),
     Arrival(Option<Arrival>),
     Command(Option<Command>),
-    Control(Option<Control>),
+    Control(Control),
     Deadline,
     /// A connection has ended.
     Reaped,
@@ -90,12 +90,10 @@ impl Driver {
                 Woken::Socket(Err(error)) => return Err(error),
                 Woken::Arrival(Some(arrival)) => self.arrival(arrival).await,
                 Woken::Command(Some(command)) => self.input(Input::Command(command)).await,
-                Woken::Control(Some(control)) => self.control(control).await,
+                Woken::Control(control) => self.control(control).await,
                 Woken::Deadline => self.input(Input::Timeout).await,
                 Woken::Reaped | Woken::Room(true) => true,
-                Woken::Arrival(None) | Woken::Command(None) | Woken::Control(None) | Woken::Room(false) => {
-                    false
-                }
+                Woken::Arrival(None) | Woken::Command(None) | Woken::Room(false) => false,
             };
             self.tell_settled();
             if !goes_on {
@@ -115,7 +113,8 @@ impl Driver {
         };
         tokio::select! {
             command = self.commands.recv() => Woken::Command(command),
-            control = self.controls.recv() => Woken::Control(control),
+            // With the handles gone, the commands that they have left are still to be read.
+            Some(control) = self.controls.recv() => Woken::Control(control),
             place = self.sockets.readable(), if !behind => Woken::Socket(place),
             arrival = self.arrivals.recv(), if !behind => Woken::Arrival(arrival),
             () = self.connections.reap() => Woken::Reaped,
