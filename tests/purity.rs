@@ -50,6 +50,7 @@ const PURE: &[&str] = &[
     "bridge/src/skew.rs",
     "bridge/src/tombstones.rs",
     "bridge/src/routing",
+    "bridge/src/reload/look.rs",
     "bridge/src/trunk",
     "bridge/src/unknown",
     "bridge/src/unknown.rs",
@@ -86,11 +87,12 @@ const IO: &[&str] = &[
     "bridge/src/notices.rs",
     "bridge/src/random.rs",
     "bridge/src/record.rs",
+    "bridge/src/reload.rs",
+    "bridge/src/shutdown.rs",
     "bridge/src/sip.rs",
     "bridge/src/trunks",
     "bridge/src/webhooks.rs",
     "bridge/src/trunk/resolve.rs",
-    "bridge/src/webhooks.rs",
 ];
 
 /// What no pure module names.

@@ -4,6 +4,7 @@ mod crowd;
 mod from_whatsapp;
 mod hold;
 mod hostile;
+mod life;
 mod observed;
 mod routing;
 mod to_whatsapp;

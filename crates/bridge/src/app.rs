@@ -10,7 +10,6 @@ use media_relay::{Relay, RelayConfig, Side, StartError};
 use sip_core::{Command, Flow, LegEvent, Notice, Sip};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
@@ -22,7 +21,6 @@ use wa_signaling::{GraphClient, GraphConfig, WebhookCounters, WebhookEvent};
 use crate::alarm::Alarms;
 use crate::call::cause::Cause;
 use crate::call::event::SipRefusal;
-use crate::call::task::Input;
 use crate::call::{birth, headers};
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
@@ -32,9 +30,6 @@ use crate::metrics::Metrics;
 use crate::random;
 use crate::trunks::{Outcome, Trunks};
 use crate::webhooks::{self, Webhooks};
-
-/// How long running calls get to end on both sides when the program stops.
-const FAREWELL: Duration = Duration::from_secs(8);
 
 /// What all calls share.
 pub(crate) struct Shared {
@@ -50,10 +45,15 @@ pub(crate) struct Shared {
     pub(crate) webhooks: Arc<WebhookCounters>,
     pub(crate) pass_on: PassOn,
     pub(crate) trunks: Arc<Trunks>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Shared {
+    /// Another configuration is in force from now on.
+    pub(crate) fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
     /// The configuration in force: whoever needs it for more than a moment keeps this.
     pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
@@ -82,7 +82,7 @@ impl Shared {
 
     /// Where calls to a trunk go, the best first.
     pub(crate) fn targets(&self, trunk: &Trunk) -> Vec<Flow> {
-        self.trunks.targets(self.now(), self.trunks.id(trunk))
+        self.trunks.targets(self.now(), trunk.id)
     }
 
     /// The address that the peer of this flow reaches us at.
@@ -117,9 +117,7 @@ impl Shared {
         for (what, value) in media.all() {
             self.metrics.set("media", what, value);
         }
-        for (trunk, calls, is_up) in self.trunks.read() {
-            self.metrics.trunk(&trunk, calls, is_up);
-        }
+        self.metrics.trunks(&self.trunks.read());
         self.metrics.alarms(&self.alarms.active());
         for (what, value) in self.directory.counts() {
             self.metrics.set("directory", what, value);
@@ -175,8 +173,8 @@ pub enum StartFailure {
 
 /// A bridge that runs. Dropping it stops it without farewell.
 pub struct Running {
-    shared: Arc<Shared>,
-    services: Services,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Services,
     sip: SocketAddr,
     webhook: SocketAddr,
     admin: SocketAddr,
@@ -266,21 +264,6 @@ impl Running {
     pub async fn broken(&self) {
         self.services.broken.cancelled().await;
     }
-
-    /// Ends every call on both sides and stops. New calls are refused from now on.
-    pub async fn shutdown(self) {
-        let shared = &self.shared;
-        shared.metrics.set_draining();
-        shared.sip.send(Command::Ready { trunk: None, ready: false }).await;
-        shared.directory.all(|| Input::Shutdown);
-        shared.trunks.farewell().await;
-        shared.tasks.close();
-        let over = async { tokio::join!(shared.tasks.wait(), shared.pass_on.emptied()) };
-        if timeout(FAREWELL, over).await.is_err() {
-            let (calls, webhooks) = (shared.directory.len(), shared.pass_on.waiting());
-            tracing::warn!(calls, webhooks, "stopped with calls not ended, or webhooks not passed on");
-        }
-    }
 }
 
 impl Drop for Running {
@@ -291,14 +274,14 @@ impl Drop for Running {
 
 /// The tasks that run as long as the bridge.
 #[derive(Clone)]
-struct Services {
+pub(crate) struct Services {
     stop: CancellationToken,
     /// One ended although none was told to: without it the bridge is deaf on one side.
     broken: CancellationToken,
 }
 
 impl Services {
-    fn run(&self, name: &'static str, service: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn run(&self, name: &'static str, service: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         // Dropped by a panic as well.
         let broken = self.broken.clone().drop_guard();

@@ -285,6 +285,11 @@ impl Directory {
         self.whatsapp().end(now, wacid);
     }
 
+    /// Whether no call lives here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// How many calls live here.
     pub(crate) fn len(&self) -> usize {
         self.calls.len()

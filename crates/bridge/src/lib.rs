@@ -13,7 +13,9 @@ mod metrics;
 mod notices;
 mod random;
 pub mod record;
+pub mod reload;
 pub mod routing;
+mod shutdown;
 mod sip;
 mod skew;
 mod tombstones;
@@ -24,3 +26,4 @@ mod webhooks;
 
 pub use id::CallId;
 pub use mark::{Instance, Mark};
+pub use shutdown::{FAREWELL, SHORT_FAREWELL};

@@ -1,18 +1,20 @@
 //! The program `wa-bridge`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bridge::app;
-use bridge::config::{Config, LogFormat};
+use bridge::app::{self, Running};
+use bridge::config::{Config, ConfigErrors, LogFormat};
+use bridge::reload::{SetLevel, Source};
+use bridge::{FAREWELL, SHORT_FAREWELL};
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{Level, Metadata, info, warn};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt, reload};
 
 /// The bridge that makes WhatsApp an ordinary trunk of a phone system.
 #[derive(Parser)]
@@ -46,8 +48,8 @@ fn main() -> ExitCode {
         print!("{}", bridge::errors::markdown());
         return ExitCode::SUCCESS;
     };
-    let config = match Config::load(path, &|name| std::env::var(name).ok()) {
-        Ok(config) => config,
+    let (text, config) = match load(path) {
+        Ok(loaded) => loaded,
         Err(errors) => {
             eprintln!("{errors}");
             return ExitCode::from(2);
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
         config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
         return ExitCode::SUCCESS;
     }
-    match run(config) {
+    match run(path, text, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wa-bridge: {error:#}");
@@ -67,21 +69,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
-    start_log(&config)?;
+fn load(path: &Path) -> Result<(String, Config), ConfigErrors> {
+    let text = Config::read(path)?;
+    let config = Config::parse(&text, path, &environment)?;
+    Ok((text, config))
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn run(path: &Path, text: String, config: Config) -> anyhow::Result<()> {
+    let set_level = start_log(&config)?;
     config.warnings().iter().for_each(|warning| warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+        let mut stop = Stop::new()?;
+        let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
         let bridge = app::start(config).await?;
+        let source = Source { path: path.to_owned(), text, env: Box::new(environment), set_level };
+        bridge.follow(source, hangup);
         let broken = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            () = stop.asked() => false,
             () = bridge.broken() => true,
         };
-        info!(calls = bridge.calls(), "stopping: calls are ended on both sides");
-        bridge.shutdown().await;
+        end(&bridge, &mut stop, broken).await;
+        info!("stopped");
         if broken {
             anyhow::bail!("a part of the bridge broke: the log says which");
         }
@@ -89,15 +102,66 @@ fn run(config: Config) -> anyhow::Result<()> {
     })
 }
 
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| config.log.level.clone());
-    let filter = EnvFilter::try_new(&filter).with_context(|| format!("log level {filter:?}"))?;
+/// Drains, then ends what is left. Whoever asks a second time does not want to wait.
+async fn end(bridge: &Running, stop: &mut Stop, broken: bool) {
+    let all = async {
+        if !broken {
+            bridge.drain().await;
+            tokio::select! {
+                () = bridge.drained() => {}
+                () = bridge.broken() => {}
+            }
+        }
+        bridge.farewell(FAREWELL).await;
+    };
+    let hurry = tokio::select! {
+        () = all => false,
+        () = stop.asked() => true,
+    };
+    if hurry {
+        info!("asked again: calls are ended now");
+        bridge.farewell(SHORT_FAREWELL).await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Starts the log; gives what sets its level from then on.
+fn start_log(config: &Config) -> anyhow::Result<SetLevel> {
+    let chosen = std::env::var("RUST_LOG").ok();
+    let filter = chosen.as_ref().unwrap_or(&config.log.level);
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("log level {filter:?}"))?;
+    let (filter, handle) = reload::Layer::new(filter);
     let log = tracing_subscriber::registry().with(filter).with(filter_fn(keeps_secrets));
     match config.log.format {
         LogFormat::Text => log.with(fmt::layer().with_target(false)).init(),
         LogFormat::Json => log.with(fmt::layer().json().with_target(false)).init(),
     }
-    Ok(())
+    Ok(Box::new(move |level| {
+        // What the environment says goes before the file, as at the start.
+        if chosen.is_none() && handle.reload(EnvFilter::new(level)).is_err() {
+            warn!(level, "the level of the log cannot be set");
+        }
+    }))
 }
 
 /// Below debug, the ICE library prints the ice-pwd of the call.

@@ -130,10 +130,14 @@ impl Metrics {
         }
     }
 
-    /// How many calls a trunk has, and whether any of its targets is up.
-    pub(crate) fn trunk(&self, name: &str, calls: u32, is_up: bool) {
-        self.trunk_calls.with_label_values(&[name]).set(calls.into());
-        self.trunk_up.with_label_values(&[name]).set(is_up.into());
+    /// Of each trunk its name, how many calls it has, and whether any of its targets is up.
+    pub(crate) fn trunks(&self, trunks: &[(String, u32, bool)]) {
+        self.trunk_calls.reset();
+        self.trunk_up.reset();
+        for (name, calls, is_up) in trunks {
+            self.trunk_calls.with_label_values(&[name]).set((*calls).into());
+            self.trunk_up.with_label_values(&[name]).set((*is_up).into());
+        }
     }
 
     /// A counter that is kept elsewhere, taken over as it stands.

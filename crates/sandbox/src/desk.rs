@@ -68,8 +68,9 @@ pub struct Desk {
     pub phone: Phone,
     /// What happens in each call, under the WhatsApp user's number.
     pub ladder: Ladder,
-    /// Kept as long as the bridge may look at what is in it.
-    _folder: Folder,
+    /// With the bridge's configuration file; kept as long as the bridge may look at what is in it.
+    folder: Folder,
+    secrets: Vec<(&'static str, String)>,
 }
 
 impl Desk {
@@ -98,13 +99,23 @@ impl Desk {
         let whatsapp = WhatsApp::start(meta).await.context("the simulated WhatsApp does not start")?;
         text = (config.edit)(text.replace("{graph}", &whatsapp.graph_url()));
         let folder = Folder::new().context("no temporary folder")?;
-        let file = folder.0.join("wa-bridge.toml");
-        std::fs::write(&file, text).context("the configuration cannot be written")?;
-        let bridge = start_bridge(&file, &secrets).await?;
+        std::fs::write(folder.file(), text).context("the configuration cannot be written")?;
+        let config = load(&folder.file(), &secrets)?;
+        let bridge = app::start(config).await.context("the bridge does not start")?;
         whatsapp.set_webhook_url(format!("http://{}/webhook", bridge.webhook_addr()));
         phone.set_bridge(bridge.sip_addr());
         whatsapp.verify_webhook().await.context("the bridge's webhook cannot be verified")?;
-        Ok(Self { whatsapp, bridge, phone, ladder, _folder: folder })
+        Ok(Self { whatsapp, bridge, phone, ladder, folder, secrets })
+    }
+
+    /// Changes the bridge's configuration file, and has the bridge take it while it runs.
+    ///
+    /// # Errors
+    /// The bridge refuses it; the old one is in force then.
+    pub async fn reload(&self, edit: impl FnOnce(String) -> String) -> anyhow::Result<()> {
+        let file = self.folder.file();
+        std::fs::write(&file, edit(std::fs::read_to_string(&file)?))?;
+        self.bridge.take(load(&file, &self.secrets)?).await.context("the bridge does not take it")
     }
 
     /// Ends what is running: calls first, then the rest.
@@ -124,17 +135,21 @@ fn secrets(meta: &WhatsAppConfig) -> [(&'static str, String); 3] {
     ]
 }
 
-async fn start_bridge(file: &Path, secrets: &[(&str, String)]) -> anyhow::Result<Running> {
+fn load(file: &Path, secrets: &[(&str, String)]) -> anyhow::Result<Config> {
     let environment =
         |name: &str| secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    let config = Config::load(file, &environment).context("the bridge refuses its configuration")?;
-    app::start(config).await.context("the bridge does not start")
+    Config::load(file, &environment).context("the bridge refuses its configuration")
 }
 
 /// A folder that is gone when the desk is.
 struct Folder(PathBuf);
 
 impl Folder {
+    /// The bridge's configuration file.
+    fn file(&self) -> PathBuf {
+        self.0.join("wa-bridge.toml")
+    }
+
     fn new() -> std::io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

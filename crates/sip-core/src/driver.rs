@@ -6,6 +6,7 @@
 //! a UDP socket, peers retransmit; connections stop being read), but it goes on taking commands and keeping time, so that
 //! the two cannot lock each other.
 
+mod change;
 mod run;
 mod setup;
 
@@ -25,7 +26,9 @@ use crate::transport::names::Names;
 use crate::transport::strangers::Strangers;
 use crate::transport::tls::{TlsClient, TlsServer};
 use crate::transport::{ListenerId, TrunkId};
+use change::Control;
 
+pub use change::SipChange;
 pub use run::Driver;
 pub use setup::bind;
 
@@ -93,6 +96,9 @@ impl fmt::Debug for SipConfig {
 #[derive(Debug, Clone)]
 pub struct Sip {
     commands: mpsc::Sender<Command>,
+    controls: mpsc::Sender<Control>,
+    /// Those of the listeners that speak TLS.
+    tls_listeners: Arc<[ListenerId]>,
     next_leg: Arc<AtomicU64>,
     local: Arc<[SocketAddr]>,
     names: Arc<Names>,

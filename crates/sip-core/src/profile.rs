@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::auth::{Account, Realm};
 
 /// How a trunk is spoken to. The default is what every peer understands.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrunkProfile {
     /// The trunk's name, for logs.
     pub name: String,

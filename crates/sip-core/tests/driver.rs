@@ -85,6 +85,55 @@ async fn a_call_over_loopback_and_both_drivers_end_with_their_handles() {
     timeout(PATIENCE, converse()).await.expect("stuck");
 }
 
+async fn say_goodbye() {
+    let (a, mut a_events, a_driver) = endpoint(4, true).await;
+    // A peer that hears the BYE only when it is sent again.
+    let deaf = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let to = deaf.local_addr().unwrap();
+    let talk = async move {
+        let mut buffer = [0; 2000];
+        let mut heard = async || {
+            let (length, from) = deaf.recv_from(&mut buffer).await.unwrap();
+            (String::from_utf8_lossy(&buffer[..length]).into_owned(), from)
+        };
+        let answer = |request: &str| {
+            let kept = request.lines().filter(|line| {
+                ["Via:", "From:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name))
+            });
+            let kept: String = kept.map(|line| format!("{line}\r\n")).collect();
+            format!("SIP/2.0 200 OK\r\n{kept}To: <sip:200@h>;tag=t\r\nContact: <sip:200@{to}>\r\n\r\n")
+        };
+        a.settled().await.unwrap();
+        let leg = a.new_leg();
+        a.send(Command::Invite { leg, invite: invite(to) }).await;
+        let (request, from) = heard().await;
+        deaf.send_to(answer(&request).as_bytes(), from).await.unwrap();
+        assert!(matches!(next(&mut a_events).await.event, Event::Answered(_)));
+        assert!(heard().await.0.starts_with("ACK "));
+        a.send(Command::Bye { leg, headers: vec![] }).await;
+        let settled = a.settled();
+        tokio::pin!(settled);
+        let repeated = async {
+            assert!(heard().await.0.starts_with("BYE "));
+            heard().await
+        };
+        let (bye, from) = tokio::select! {
+            repeated = repeated => repeated,
+            _ = &mut settled => panic!("the BYE was not answered"),
+        };
+        assert!(bye.starts_with("BYE "), "sent again: {bye}");
+        deaf.send_to(answer(&bye).as_bytes(), from).await.unwrap();
+        settled.await.unwrap();
+    };
+    let (end, ()) = tokio::join!(a_driver.run(), talk);
+    end.unwrap();
+}
+
+#[tokio::test]
+async fn settled_means_that_the_last_bye_was_answered() {
+    timeout(PATIENCE, say_goodbye()).await.expect("stuck");
+}
+
 #[tokio::test]
 async fn strangers_are_met_with_silence_and_others_answered() {
     let options = "OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1;rport\r\n\

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use end_to_end::{PATIENCE, at_rest, both_hear};
@@ -118,6 +119,23 @@ async fn a_pbx_with_another_name_in_its_certificate_gets_no_call_and_the_user_is
     // It may call in all the same: its certificate is not asked for there.
     let (call, _) = a_call_to_whatsapp(&desk, &desk.phone).await?;
     call.hang_up();
+    at_rest(&desk).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_certificate_is_shown_after_a_reload_and_the_call_goes_on() -> Result<()> {
+    let authority = Authority::new()?;
+    let desk = tls_desk(&authority, "pbx.example").await?;
+    let (call, user) = a_call_to_whatsapp(&desk, &desk.phone).await?;
+    authority.issue("elsewhere.example")?;
+    desk.reload(|text| text.replace("bridge.example", "elsewhere.example")).await?;
+    both_hear(&call, &user, PBX_HZ).await?;
+    desk.phone.close_connections();
+    ensure!(desk.phone.options(Duration::from_secs(2)).await.is_err(), "the phone wants another name");
+    desk.reload(|text| text.replace("elsewhere.example", "bridge.example")).await?;
+    ensure!(desk.phone.options(PATIENCE).await? == 200);
+    call.hang_up();
+    ensure!(call.ended(PATIENCE).await? == Ending::HungUp);
     at_rest(&desk).await
 }
 

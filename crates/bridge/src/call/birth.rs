@@ -20,7 +20,7 @@ use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Input, Media, Side};
 use super::{announce, headers};
 use crate::app::Shared;
-use crate::config::{Number, Trunk};
+use crate::config::{NewCalls, Number, Trunk};
 use crate::directory::{Lost, Mailbox};
 use crate::id::CallId;
 use crate::mark::Mark;
@@ -142,6 +142,11 @@ pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
         warn!(wacid = %connect.wacid, "a connect webhook came too late to ring anybody");
         return;
     }
+    if shared.metrics.is_draining() && config.life.new_calls == NewCalls::Leave {
+        shared.metrics.webhook("left");
+        info!(wacid = %connect.wacid, "draining: the call is left to another instance");
+        return;
+    }
     let unix = i64::try_from(shared.wall().as_secs()).unwrap_or(i64::MAX);
     let Some(incoming) = routing::incoming(&config, &connect, unix) else {
         shared.metrics.webhook("foreign_number");
@@ -164,7 +169,7 @@ fn try_from_whatsapp(shared: &Arc<Shared>, connect: Connect, incoming: &Incoming
     let offer = &offer.ok_or(Unborn::NoOffer)?.sdp;
     let remote = whatsapp::parse(offer).map_err(Unborn::WhatsAppSdp)?;
     let trunk = incoming.trunk;
-    let ticket = shared.trunks.admit(shared.now(), shared.trunks.id(trunk))?;
+    let ticket = shared.trunks.admit(shared.now(), trunk.id)?;
     let mut pbx = Pbx::new(trunk, shared.targets(trunk));
     let towards = towards(shared, &mut pbx, incoming)?;
 
@@ -220,8 +225,7 @@ fn towards(shared: &Shared, pbx: &mut Pbx, incoming: &Incoming<'_>) -> Result<To
     let turned = match &incoming.landing {
         Landing::Turned(turned) => *turned,
         Landing::Pbx(user) => {
-            let is_worth_it =
-                matches!(no_pbx, NoPbx::Try) || !shared.trunks.is_down(shared.trunks.id(incoming.trunk));
+            let is_worth_it = matches!(no_pbx, NoPbx::Try) || !shared.trunks.is_down(incoming.trunk.id);
             match is_worth_it.then(|| attempts(shared, pbx, incoming.trunk, user)).flatten() {
                 Some(attempts) => return Ok(Towards::Pbx(attempts)),
                 None => no_pbx.turned(),

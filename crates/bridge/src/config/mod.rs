@@ -5,6 +5,7 @@
 
 mod access;
 mod announcement;
+mod change;
 mod describe;
 mod dialling;
 mod error;
@@ -13,6 +14,7 @@ mod graph;
 mod header;
 mod hours;
 mod incoming;
+mod life;
 mod manners;
 mod order;
 mod overlap;
@@ -31,8 +33,12 @@ mod webhook;
 
 use std::path::Path;
 
+use sip_core::TrunkId;
+
+pub use change::Difference;
 pub use error::{ConfigError, ConfigErrors};
 pub use graph::Graph;
+pub use life::{Life, NewCalls};
 pub use order::Order;
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
@@ -47,19 +53,32 @@ pub use webhook::{Webhook, WebhookTls};
 use error::{Place, Report};
 
 impl Config {
+    /// The trunk that the SIP endpoint knows by this id.
+    #[must_use]
+    pub fn trunk(&self, id: TrunkId) -> Option<&Trunk> {
+        self.trunks.iter().find(|trunk| trunk.id == id)
+    }
+
     /// Reads a file. `env` gives environment variables; files of secrets are found from the folder
     /// of the configuration file.
     ///
     /// # Errors
     /// Every mistake found, with its line and its remedy.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        Self::parse(&Self::read(path)?, path, env)
+    }
+
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(path: &Path) -> Result<String, ConfigErrors> {
+        std::fs::read_to_string(path).map_err(|error| {
             let mut report = Report::default();
             let place = Place { key: String::new(), line: None };
             report.add(&place, format!("cannot be read: {error}"));
             report.into_errors(path)
-        })?;
-        Self::parse(&text, path, env)
+        })
     }
 
     /// Reads the text of a file that is, or would be, at `path`.

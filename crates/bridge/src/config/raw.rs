@@ -44,6 +44,7 @@ tables! {
         log: table -> Log,
         route: tables -> Vec<Route>,
         hours: tables -> Vec<Hours>,
+        life: table -> Life,
     }
     Sip {
         bind: text -> Field<String>,
@@ -254,6 +255,11 @@ tables! {
         level: text -> Field<String>,
         format: text -> Field<String>,
         mask_numbers: flag -> Field<bool>,
+    }
+    Life {
+        drain_limit_s: integer -> Field<i64>,
+        new_calls: text -> Field<String>,
+        watch: flag -> Field<bool>,
     }
 }
 

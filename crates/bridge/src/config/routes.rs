@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use media_relay::sdp::pbx::Codec;
-use sip_core::Nat;
+use sip_core::{Nat, TrunkId};
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, listed, nearest};
@@ -112,6 +112,7 @@ impl Checker<'_> {
         let dialling = self.dialling(raw.rewrite, raw.country, raw.number_header);
         let Ceilings { limits, longest_call, budget } = limits?;
         Some(Trunk {
+            id: TrunkId(u16::try_from(index).ok()?),
             name: name?,
             sources: sources?,
             targets: targets?,

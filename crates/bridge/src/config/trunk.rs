@@ -7,7 +7,7 @@ use std::time::Duration;
 use media_relay::sdp::pbx::Codec;
 use media_relay::tone::Tone;
 use sip_core::auth::{self, Account, Algorithm, Realm};
-use sip_core::{Nat, Registrar, Reliable, SessionTimer, TrunkProfile};
+use sip_core::{Nat, Registrar, Reliable, SessionTimer, TrunkId, TrunkProfile};
 use wa_signaling::PhoneNumberId;
 
 use super::secret::LiveSecret;
@@ -22,6 +22,8 @@ use crate::trunk::{failover, health};
 /// A PBX.
 #[derive(Clone, Debug)]
 pub struct Trunk {
+    /// What the SIP endpoint knows it by: no other trunk has it.
+    pub id: TrunkId,
     /// Its name in this file, in logs and metrics; no other trunk has it.
     pub name: String,
     /// Where its calls may come from; at least one. Of several trunks the one with the longest prefix

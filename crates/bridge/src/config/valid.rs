@@ -11,6 +11,7 @@ use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
 use super::graph::Graph;
+use super::life::Life;
 use super::order::Order;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
@@ -41,7 +42,7 @@ pub struct Config {
     pub calls: Settings,
     /// What webhooks that come late, or of no call of ours, lead to.
     pub order: Order,
-    /// The PBXs; at least one. Their place here is their id.
+    /// The PBXs; at least one. When read their ids are their places; a reload keeps the ids by name.
     pub trunks: Vec<Trunk>,
     /// The business numbers; at least one.
     pub numbers: Vec<Number>,
@@ -49,6 +50,8 @@ pub struct Config {
     pub log: Log,
     /// Where calls from WhatsApp go that one of these matches: the first.
     pub routes: Vec<Route>,
+    /// How the program ends and how it takes another configuration.
+    pub life: Life,
 }
 
 impl Config {
@@ -173,6 +176,7 @@ impl Checker<'_> {
         let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref(), &hours);
         let routes = self.incoming(raw.route, &trunks, &numbers, &hours);
         let log = self.log(raw.log);
+        let life = self.life(raw.life);
         overlap::check(&claims, self.report);
         let (calls, order) = calls?;
         Some(Config {
@@ -187,6 +191,7 @@ impl Checker<'_> {
             numbers,
             log: log?,
             routes,
+            life: life?,
         })
     }
 

@@ -67,7 +67,7 @@ pub(crate) fn outgoing<'a>(
     dialled: &str,
     headers: &Headers,
 ) -> Result<Outgoing<'a>, NoRoute> {
-    let trunk = config.trunks.get(usize::from(trunk.0)).ok_or(NoRoute::Trunk)?;
+    let trunk = config.trunk(trunk).ok_or(NoRoute::Trunk)?;
     // What follows a semicolon are parameters of the user part (RFC 3261 19.1.6).
     let dialled = dialled.split(';').next().unwrap_or_default();
     trunk.dial.emergency(dialled)?;

@@ -50,6 +50,11 @@ impl Gate {
         Self { limits, calls: 0, drained: None }
     }
 
+    /// Other limits; the calls that are there stay counted.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Whether one more call fits. OPTIONS is answered 503 where none does, so that the PBX routes
     /// elsewhere.
     ///

@@ -108,6 +108,11 @@ impl Ledger {
         Self { budget, day: 0, spent: Duration::ZERO, callees: BTreeMap::new() }
     }
 
+    /// Another budget; what was spent today stays spent.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
     /// Counts a call that begins.
     ///
     /// # Errors

@@ -52,6 +52,15 @@ impl Watch {
         }
     }
 
+    /// Another way to watch. Where it differs nothing is known of the targets any more.
+    pub fn set_policy(&mut self, policy: health::Policy) {
+        if self.policy != policy {
+            self.policy = policy;
+            self.health.clear();
+            self.located.clear();
+        }
+    }
+
     /// Where the targets are now. What is known of those that stay is kept; new ones are pinged after at
     /// most the interval, as `draw` says, which gives a number from 0 up to and with its argument.
     pub fn located(
@@ -70,6 +79,12 @@ impl Watch {
             self.health.insert(destination.clone(), health);
         }
         self.located = located;
+    }
+
+    /// Whether these are the targets it knows of.
+    #[must_use]
+    pub fn is_for(&self, aims: &[Aim]) -> bool {
+        self.located.iter().map(|(aim, _)| aim).eq(aims)
     }
 
     /// Who is registered now, the most wanted first.

@@ -3,12 +3,13 @@
 #![expect(clippy::disallowed_methods, reason = "days are told by the wall clock")]
 
 mod registration;
+mod reload;
 mod service;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sip_core::message::{Response, Uri};
@@ -47,6 +48,8 @@ pub(crate) enum Outcome {
     Bindings(TrunkId, Vec<Binding>),
     /// A call failed: a target is to be looked at now.
     CallFailed,
+    /// The trunks are others.
+    Changed,
     /// The program ends: our registrations are taken back; dropped when they are.
     Farewell(oneshot::Sender<()>),
 }
@@ -59,19 +62,55 @@ pub(crate) struct Trunks {
     advertised: Vec<SocketAddr>,
     means: Means,
     all: Mutex<Gate>,
-    each: Vec<State>,
+    /// Those that are configured, and those that are gone while calls of theirs may live.
+    each: RwLock<Arc<[Arc<State>]>>,
+    /// No trunk takes calls any more.
+    draining: AtomicBool,
     outcomes: mpsc::Sender<Outcome>,
     sources: Arc<Sources>,
 }
 
 struct State {
-    config: Trunk,
+    config: Arc<Trunk>,
     id: TrunkId,
+    /// It is configured no longer: no calls begin, and it is forgotten when the last has ended.
+    gone: Option<Gone>,
+    live: Arc<Live>,
+}
+
+/// What is known of a trunk, whatever becomes of its configuration.
+struct Live {
     watch: Mutex<Watch>,
     gate: Mutex<Gate>,
     ledger: Mutex<Ledger>,
     /// What OPTIONS is answered.
     ready: AtomicBool,
+}
+
+/// Since when a trunk that is configured no longer has had no call.
+#[derive(Debug, Default)]
+struct Gone {
+    idle: Mutex<Option<Instant>>,
+}
+
+impl State {
+    fn new(trunk: &Trunk) -> Self {
+        let live = Live {
+            watch: Mutex::new(Watch::new(trunk.id, trunk.health)),
+            gate: Mutex::new(Gate::new(trunk.limits)),
+            ledger: Mutex::new(Ledger::new(trunk.budget)),
+            ready: AtomicBool::new(true),
+        };
+        Self { config: Arc::new(trunk.clone()), id: trunk.id, gone: None, live: Arc::new(live) }
+    }
+}
+
+impl std::ops::Deref for State {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.live
+    }
 }
 
 /// A call that counts on its trunk, until it is dropped.
@@ -96,7 +135,7 @@ impl Drop for Ticket {
 
 impl std::fmt::Debug for Trunks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Trunks").field("each", &self.each.len()).finish_non_exhaustive()
+        f.debug_struct("Trunks").field("each", &self.each().len()).finish_non_exhaustive()
     }
 }
 
@@ -114,20 +153,13 @@ impl Trunks {
     /// The trunks of a configuration, and the service that keeps them up to date.
     pub(crate) fn new(config: &Config, sip: Sip, sources: Arc<Sources>) -> (Arc<Self>, Service) {
         let (outcomes, queue) = mpsc::channel(OUTCOMES);
-        let each = (0..).map(TrunkId).zip(&config.trunks).map(|(id, trunk)| State {
-            config: trunk.clone(),
-            id,
-            watch: Mutex::new(Watch::new(id, trunk.health)),
-            gate: Mutex::new(Gate::new(trunk.limits)),
-            ledger: Mutex::new(Ledger::new(trunk.budget)),
-            ready: AtomicBool::new(true),
-        });
         let trunks = Arc::new(Self {
             listeners: config.sip.listeners.iter().map(|one| (one.transport, one.bind)).collect(),
             advertised: config.sip.listeners.iter().map(|one| one.advertised).collect(),
             means: config.sip.means(),
             all: Mutex::new(Gate::new(config.sip.limits)),
-            each: each.collect(),
+            each: RwLock::new(config.trunks.iter().map(|trunk| Arc::new(State::new(trunk))).collect()),
+            draining: AtomicBool::new(false),
             outcomes,
             sources,
             sip,
@@ -137,13 +169,17 @@ impl Trunks {
         (trunks, service)
     }
 
-    /// Targets that are addresses are known from the start: no call waits for the DNS of others.
+    /// Targets that are addresses are known at once: no call waits for the DNS of others. Where the targets
+    /// are those that are known already nothing is to be done.
     fn know_addresses(&self) {
         let mut answering = HashMap::new();
-        for state in &self.each {
+        for state in self.each().iter() {
             let Targets::List(aims) = &state.config.targets else {
                 continue;
             };
+            if lock(&state.watch).is_for(aims) {
+                continue;
+            }
             let located: Vec<_> = aims
                 .iter()
                 .map(|aim| (aim.clone(), self.literal(&aim.target).into_iter().collect()))
@@ -152,18 +188,12 @@ impl Trunks {
             answering.extend(found.map(|one| (one.address.ip(), state.id)));
             lock(&state.watch).located(Instant::now(), located, &mut draw);
         }
-        self.sources.set_targets(answering);
+        self.sources.add_targets(answering);
     }
 
     /// Where a target is that is an address, if one of our listeners reaches it.
     fn literal(&self, target: &Target) -> Option<Destination> {
         target.literal().filter(|one| self.means.reach(one.transport, one.address.ip()))
-    }
-
-    /// The id of a trunk, which is its place in the configuration.
-    pub(crate) fn id(&self, trunk: &Trunk) -> TrunkId {
-        let state = self.each.iter().find(|state| state.config.name == trunk.name);
-        state.map_or(TrunkId(u16::MAX), |state| state.id)
     }
 
     /// The address that the peer of this flow reaches us at.
@@ -180,8 +210,13 @@ impl Trunks {
         address
     }
 
-    fn state(&self, trunk: TrunkId) -> Option<&State> {
-        self.each.get(usize::from(trunk.0))
+    fn each(&self) -> Arc<[Arc<State>]> {
+        Arc::clone(&self.each.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn state(&self, trunk: TrunkId) -> Option<Arc<State>> {
+        let each = self.each.read().unwrap_or_else(PoisonError::into_inner);
+        each.iter().find(|state| state.id == trunk).cloned()
     }
 
     /// Where calls to a trunk go, the best first.
@@ -201,7 +236,8 @@ impl Trunks {
 
     /// The contact that has registered by this path.
     pub(crate) fn contact(&self, flow: Flow) -> Option<Uri> {
-        let watch = lock(&self.state(flow.trunk)?.watch);
+        let state = self.state(flow.trunk)?;
+        let watch = lock(&state.watch);
         let binding = watch.bindings().iter().find(|binding| binding.flow == flow)?;
         Some(binding.contact.clone())
     }
@@ -218,6 +254,9 @@ impl Trunks {
     /// Lets a call in, or says why not.
     pub(crate) fn admit(self: &Arc<Self>, now: Instant, trunk: TrunkId) -> Result<Ticket, Cause> {
         let state = self.state(trunk).ok_or(Cause::Internal)?;
+        if state.gone.is_some() {
+            return Err(Cause::NoRoute);
+        }
         let admitted = admit(now, &mut [&mut *lock(&self.all), &mut *lock(&state.gate)]);
         self.tell_ready(now);
         admitted.map_err(Cause::from)?;
@@ -243,7 +282,8 @@ impl Trunks {
 
     /// The longest that a call to WhatsApp may last by the day's budget.
     pub(crate) fn left(&self, trunk: TrunkId) -> Option<Duration> {
-        lock(&self.state(trunk)?.ledger).left(today())
+        let state = self.state(trunk)?;
+        lock(&state.ledger).left(today())
     }
 
     /// What `sip-core` says that is not of a call.
@@ -253,12 +293,17 @@ impl Trunks {
         }
     }
 
-    /// How many calls each trunk has, by its name, and whether it is up.
+    /// How many calls each trunk has, by its name, and whether it is up; those that are gone as long as
+    /// they have one.
     pub(crate) fn read(&self) -> Vec<(String, u32, bool)> {
         let row = |state: &State| {
             (state.config.name.clone(), lock(&state.gate).calls(), !lock(&state.watch).is_down())
         };
-        self.each.iter().map(row).collect()
+        let rows = self.each();
+        let rows = rows.iter().map(|state| (state.gone.is_none(), row(state)));
+        rows.filter(|(is_configured, (_, calls, _))| *is_configured || *calls > 0)
+            .map(|(_, row)| row)
+            .collect()
     }
 
     fn released(&self, trunk: TrunkId) {
@@ -271,14 +316,27 @@ impl Trunks {
 
     /// OPTIONS is answered 503 where no call fits.
     fn tell_ready(&self, now: Instant) {
+        if self.is_draining() {
+            return;
+        }
         let is_full = |gate: &Mutex<Gate>| lock(gate).check(now) == Err(Full::Calls);
         let is_all_full = is_full(&self.all);
-        for state in &self.each {
-            let ready = !is_all_full && !is_full(&state.gate);
+        for state in self.each().iter() {
+            let ready = state.gone.is_none() && !is_all_full && !is_full(&state.gate);
             if state.ready.swap(ready, Ordering::Relaxed) != ready {
                 self.sip.tell(Command::Ready { trunk: Some(state.id), ready });
             }
         }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// No calls are taken from now on: OPTIONS is answered 503.
+    pub(crate) async fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.sip.send(Command::Ready { trunk: None, ready: false }).await;
     }
 
     /// Takes our registrations back.

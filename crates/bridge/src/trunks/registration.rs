@@ -13,11 +13,14 @@ use tracing::{info, warn};
 use super::lock;
 use super::service::Service;
 use crate::config::Register;
+use crate::random;
 use crate::trunk::target::Host;
 
 /// A registration of ours.
 pub(super) struct Registered {
     pub(super) trunk: TrunkId,
+    /// As it was when it began: it is taken back where it was made.
+    register: Register,
     pub(super) machine: Registration,
     /// The REGISTER that is out.
     pub(super) out: Option<OwnRequestId>,
@@ -25,16 +28,53 @@ pub(super) struct Registered {
     pub(super) call_id: String,
 }
 
+impl Registered {
+    fn new(trunk: TrunkId, register: &Register, local: SocketAddr) -> Self {
+        let expires = u32::try_from(register.expires.as_secs()).unwrap_or(u32::MAX);
+        let mut machine = Registration::new(Uri::sip(Some(&register.user), local), expires);
+        machine.handle(Instant::now(), Input::Start);
+        let call_id = hex::encode(random::bytes::<16>());
+        Self { trunk, register: register.clone(), machine, out: None, call_id }
+    }
+
+    /// Whether both are the same binding at the same registrar.
+    fn is_of(&self, register: &Register) -> bool {
+        (&self.register.to, &self.register.user) == (&register.to, &register.user)
+    }
+}
+
 impl Service {
+    /// Begins the registrations that are missing and takes back those that are wanted no longer; all of
+    /// them when the program ends. Where one takes the place of another, it waits for its end: else the
+    /// farewell of the old one would take back the new one.
+    pub(super) fn agree_registrations(&mut self) {
+        let each = self.trunks.each();
+        let wanted: Vec<_> = each
+            .iter()
+            .filter(|state| state.gone.is_none() && !self.ends)
+            .filter_map(|state| Some((state.id, state.config.register.as_ref()?)))
+            .collect();
+        for one in &mut self.registrations {
+            if !wanted.contains(&(one.trunk, &one.register)) {
+                one.machine.handle(Instant::now(), Input::Stop);
+            }
+        }
+        for (trunk, register) in wanted {
+            if !self.registrations.iter().any(|one| one.is_of(register)) {
+                self.registrations.push(Registered::new(trunk, register, self.trunks.sip.local_addr()));
+            }
+        }
+    }
+
     /// Does what a registration wants.
     pub(super) async fn registration(&mut self, index: usize, output: Output) {
-        let Some(trunk) = self.registrations.get(index).map(|one| one.trunk) else {
+        let Some((trunk, register)) =
+            self.registrations.get(index).map(|one| (one.trunk, one.register.clone()))
+        else {
             return;
         };
         let trunks = Arc::clone(&self.trunks);
-        let Some((state, register)) =
-            trunks.state(trunk).and_then(|state| Some((state, state.config.register.as_ref()?)))
-        else {
+        let Some(state) = trunks.state(trunk) else {
             return;
         };
         match output {
@@ -59,7 +99,7 @@ impl Service {
                 let contact = contact_for(flow, &register.user, trunks.advertised(flow));
                 // By it the grant is told from those of others that have registered there.
                 one.machine.set_contact(contact.clone());
-                let request = register_request(id, flow, register, &one.call_id, (expires, cseq), &contact);
+                let request = register_request(id, flow, &register, &one.call_id, (expires, cseq), &contact);
                 trunks.sip.send(Command::Send(Box::new(request))).await;
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_core::message::{Method, NameAddr, Uri};
-use sip_core::registration::{Input as RegistrationInput, Registration};
+use sip_core::registration::Input as RegistrationInput;
 use sip_core::{Command, OutgoingRequest, OwnRequestId, TrunkId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -32,6 +32,10 @@ pub(crate) struct Service {
     pings: HashMap<OwnRequestId, (TrunkId, Destination)>,
     pub(super) registrations: Vec<Registered>,
     next_request: u64,
+    /// The trunks are others than they were.
+    changed: bool,
+    /// The program ends: nothing is registered any more.
+    pub(super) ends: bool,
     /// Who waits for the registrations to be taken back.
     leaving: Option<oneshot::Sender<()>>,
 }
@@ -45,6 +49,8 @@ impl Service {
             pings: HashMap::new(),
             registrations: Vec::new(),
             next_request: 1,
+            changed: false,
+            ends: false,
             leaving: None,
         }
     }
@@ -54,6 +60,10 @@ impl Service {
         self.start().await;
         let mut locate_at = Instant::now() + LOCATE_EVERY;
         loop {
+            if std::mem::take(&mut self.changed) {
+                self.agree_registrations();
+                self.locate().await;
+            }
             self.work().await;
             let deadline = self.deadline().map_or(locate_at, |deadline| deadline.min(locate_at));
             tokio::select! {
@@ -63,7 +73,7 @@ impl Service {
                 },
                 () = sleep_until(deadline.into()) => {
                     let now = Instant::now();
-                    for state in &self.trunks.each {
+                    for state in self.trunks.each().iter() {
                         lock(&state.watch).handle_timeout(now);
                     }
                     for registered in &mut self.registrations {
@@ -72,6 +82,7 @@ impl Service {
                 }
             }
             if Instant::now() >= locate_at {
+                self.trunks.forget_gone(Instant::now());
                 self.locate().await;
                 locate_at = Instant::now() + LOCATE_EVERY;
             }
@@ -84,25 +95,17 @@ impl Service {
             Err(error) => warn!(%error, "names of targets can't be looked up; addresses work"),
         }
         self.locate().await;
-        let trunks = Arc::clone(&self.trunks);
-        for state in &trunks.each {
-            let Some(register) = &state.config.register else {
-                continue;
-            };
-            let expires = u32::try_from(register.expires.as_secs()).unwrap_or(u32::MAX);
-            let contact = Uri::sip(Some(&register.user), trunks.sip.local_addr());
-            let mut machine = Registration::new(contact, expires);
-            machine.handle(Instant::now(), RegistrationInput::Start);
-            let call_id = hex::encode(random::bytes::<16>());
-            self.registrations.push(Registered { trunk: state.id, machine, out: None, call_id });
-        }
+        self.agree_registrations();
     }
 
     /// Asks DNS where the targets are.
     async fn locate(&mut self) {
         let trunks = Arc::clone(&self.trunks);
         let mut answering = HashMap::new();
-        for state in &trunks.each {
+        // Those that are gone first: an address that another trunk has now is that one's.
+        let (gone, configured): (Vec<_>, Vec<_>) =
+            trunks.each().iter().cloned().partition(|state| state.gone.is_some());
+        for state in gone.iter().chain(&configured) {
             if let Some(register) = &state.config.register {
                 let registrar = self.destinations(&register.to).await;
                 answering.extend(registrar.iter().map(|one| (one.address.ip(), state.id)));
@@ -120,7 +123,7 @@ impl Service {
             for (address, host) in names.filter_map(|one| Some((one.address, one.host.as_deref()?))) {
                 trunks.sip.name_peer(address, host);
             }
-            if located.iter().all(|(_, destinations)| destinations.is_empty()) {
+            if state.gone.is_none() && located.iter().all(|(_, destinations)| destinations.is_empty()) {
                 warn!(
                     trunk = state.config.name,
                     "no target of this trunk has an address that can be reached"
@@ -142,7 +145,8 @@ impl Service {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let watches = self.trunks.each.iter().filter_map(|state| lock(&state.watch).deadline());
+        let each = self.trunks.each();
+        let watches = each.iter().filter_map(|state| lock(&state.watch).deadline());
         let registrations = self.registrations.iter().filter_map(|one| one.machine.deadline());
         watches.chain(registrations).min()
     }
@@ -151,15 +155,15 @@ impl Service {
         let now = Instant::now();
         match outcome {
             Outcome::CallFailed => {
-                for state in &self.trunks.each {
+                for state in self.trunks.each().iter() {
                     lock(&state.watch).handle_timeout(now);
                 }
             }
+            Outcome::Changed => self.changed = true,
             Outcome::Farewell(done) => {
                 self.leaving = Some(done);
-                for one in &mut self.registrations {
-                    one.machine.handle(now, RegistrationInput::Stop);
-                }
+                self.ends = true;
+                self.agree_registrations();
             }
             Outcome::Bindings(trunk, bindings) => {
                 if let Some(state) = self.trunks.state(trunk) {
@@ -192,10 +196,10 @@ impl Service {
 
     /// Does what the machines want.
     async fn work(&mut self) {
-        let trunks = Arc::clone(&self.trunks);
-        for state in &trunks.each {
+        for state in self.trunks.each().iter() {
             while let Some(change) = { lock(&state.watch).poll() } {
                 match change {
+                    _ if state.gone.is_some() => {}
                     Change::Ping(target) => self.ping(state, target).await,
                     Change::Down(target) => {
                         warn!(trunk = state.config.name, %target, "a target is down: calls go elsewhere");
@@ -208,6 +212,11 @@ impl Service {
             while let Some(output) = self.registrations.get_mut(index).and_then(|one| one.machine.poll()) {
                 self.registration(index, output).await;
             }
+        }
+        if self.registrations.iter().any(|one| one.machine.is_over()) {
+            self.registrations.retain(|one| !one.machine.is_over());
+            // Another one may have waited for it.
+            self.agree_registrations();
         }
         if self.registrations.iter().all(|one| one.out.is_none()) {
             // Whoever waits sees it dropped.

@@ -10,9 +10,11 @@ use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::TrunkOf;
+use super::change::Control;
 use crate::endpoint::{Command, Counters, Endpoint, Input, Notice, Output, count};
 use crate::message::parse::MAX_DATAGRAM;
 use crate::transport::connection::{Arrival, Outgoing};
@@ -36,6 +38,9 @@ pub struct Driver {
     pub(super) gate: Gate,
     pub(super) counters: Arc<Counters>,
     pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) controls: mpsc::Receiver<Control>,
+    /// Who waits until nothing is on its way.
+    pub(super) settling: Vec<oneshot::Sender<()>>,
     pub(super) events: mpsc::Sender<Notice>,
     /// Events that the user's queue had no room for.
     pub(super) overflow: VecDeque<Notice>,
@@ -52,6 +57,7 @@ enum Woken {
     Socket(io::Result<usize>),
     Arrival(Option<Arrival>),
     Command(Option<Command>),
+    Control(Control),
     Deadline,
     /// A connection has ended.
     Reaped,
@@ -84,10 +90,12 @@ impl Driver {
                 Woken::Socket(Err(error)) => return Err(error),
                 Woken::Arrival(Some(arrival)) => self.arrival(arrival).await,
                 Woken::Command(Some(command)) => self.input(Input::Command(command)).await,
+                Woken::Control(control) => self.control(control).await,
                 Woken::Deadline => self.input(Input::Timeout).await,
                 Woken::Reaped | Woken::Room(true) => true,
                 Woken::Arrival(None) | Woken::Command(None) | Woken::Room(false) => false,
             };
+            self.tell_settled();
             if !goes_on {
                 return Ok(());
             }
@@ -105,6 +113,8 @@ impl Driver {
         };
         tokio::select! {
             command = self.commands.recv() => Woken::Command(command),
+            // With the handles gone, the commands that they have left are still to be read.
+            Some(control) = self.controls.recv() => Woken::Control(control),
             place = self.sockets.readable(), if !behind => Woken::Socket(place),
             arrival = self.arrivals.recv(), if !behind => Woken::Arrival(arrival),
             () = self.connections.reap() => Woken::Reaped,
@@ -122,7 +132,7 @@ impl Driver {
     }
 
     /// Does what there is to do with an input; `false` when nobody takes the events any more.
-    async fn input(&mut self, input: Input<'_>) -> bool {
+    pub(super) async fn input(&mut self, input: Input<'_>) -> bool {
         self.endpoint.handle(clock(), input);
         if let Some(flow) = self.endpoint.take_strike() {
             self.gate.strike(clock(), flow.peer.ip(), flow.trunk);

@@ -1,6 +1,6 @@
 //! Binding all listeners before anything runs.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,16 +9,17 @@ use std::sync::atomic::AtomicU64;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::change::CONTROLS;
 use super::{COMMAND_QUEUE, Driver, EVENT_QUEUE, Sip, SipConfig};
 use crate::endpoint::{Counters, Endpoint, EndpointConfig, Listener, Notice, TrunkOf};
 use crate::transport::connections::{ARRIVALS, Connections, Tls};
 use crate::transport::names::Names;
 use crate::transport::strangers::Gate;
-use crate::transport::tls::TlsClient;
 use crate::transport::tls::client::Connector;
 use crate::transport::tls::server::Acceptor;
+use crate::transport::tls::{TlsClient, TlsServer};
 use crate::transport::udp::Sockets;
-use crate::transport::{ListenerId, Transport, tcp, udp};
+use crate::transport::{ListenerId, Transport, TrunkId, tcp, udp};
 
 /// What is bound.
 #[derive(Default)]
@@ -30,15 +31,21 @@ struct Bound {
 
 /// Binds the listeners and reads the TLS files. The endpoint lives as long as [`Driver::run`] is awaited.
 pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<Notice>, Driver)> {
-    let tls = tls(&config)?;
+    let speaks_tls =
+        |(listener, id): (&Listener, u16)| (listener.transport == Transport::Tls).then_some(ListenerId(id));
+    let tls_listeners: Arc<[ListenerId]> = config.listeners.iter().zip(0..).filter_map(speaks_tls).collect();
+    let tls = tls(&tls_listeners, &config.tls_servers, &config.tls_clients)?;
     let bound = bind_all(&config.listeners)?;
     let counters = Arc::<Counters>::default();
     let names = Arc::<Names>::default();
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
+    let (control_sender, controls) = mpsc::channel(CONTROLS);
     let (events, event_receiver) = mpsc::channel(EVENT_QUEUE);
     let (arrival_sender, arrivals) = mpsc::channel(ARRIVALS);
     let sip = Sip {
         commands: command_sender,
+        controls: control_sender,
+        tls_listeners,
         next_leg: Arc::new(AtomicU64::new(2)),
         local: bound.listeners.iter().map(|listener| listener.local).collect(),
         names: Arc::clone(&names),
@@ -67,6 +74,8 @@ pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<Notice>,
         gate: Gate::new(config.strangers),
         counters,
         commands,
+        controls,
+        settling: Vec::new(),
         events,
         overflow: VecDeque::new(),
     };
@@ -120,18 +129,19 @@ fn named(listener: &Listener, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{} {}: {error}", what.0, what.1))
 }
 
-fn tls(config: &SipConfig) -> io::Result<Tls> {
+/// Reads the TLS files.
+pub(super) fn tls(
+    listeners: &[ListenerId],
+    servers: &HashMap<ListenerId, TlsServer>,
+    clients: &HashMap<TrunkId, TlsClient>,
+) -> io::Result<Tls> {
     let mut tls = Tls::default();
-    for (listener, id) in config.listeners.iter().zip(0..) {
-        if listener.transport == Transport::Tls {
-            let settings = config.tls_servers.get(&ListenerId(id)).cloned();
-            let no_files =
-                || io::Error::new(io::ErrorKind::InvalidInput, "a TLS listener needs a certificate");
-            let acceptor = Acceptor::new(settings.ok_or_else(no_files)?)?;
-            tls.acceptors.insert(ListenerId(id), Arc::new(acceptor));
-        }
+    for id in listeners {
+        let no_files = || io::Error::new(io::ErrorKind::InvalidInput, "a TLS listener needs a certificate");
+        let acceptor = Acceptor::new(servers.get(id).cloned().ok_or_else(no_files)?)?;
+        tls.acceptors.insert(*id, Arc::new(acceptor));
     }
-    for (trunk, settings) in &config.tls_clients {
+    for (trunk, settings) in clients {
         tls.connectors.insert(*trunk, Arc::new(Connector::new(settings.clone())?));
     }
     if !tls.acceptors.is_empty() {

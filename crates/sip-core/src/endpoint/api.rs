@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::LegRecord;
 use crate::message::{Method, NameAddr, Request, Response, Uri};
+use crate::profile::TrunkProfile;
 use crate::registration::Binding;
 use crate::transaction::TransactionId;
 use crate::transport::{Flow, TrunkId};
@@ -197,6 +198,15 @@ pub enum Command {
         record: LegRecord,
         /// Further header fields of what ends it, such as Reason.
         headers: Vec<(String, String)>,
+    },
+    /// Other trunks and another name, from now on. A trunk keeps what it knows as far as its manners are the same:
+    /// nonces, bindings. A dialog keeps what it has agreed; what it asks of its trunk from now on it asks of the new
+    /// manners, and those of a trunk that is gone are the default.
+    Configure {
+        /// All trunks.
+        trunks: Vec<(TrunkId, TrunkProfile)>,
+        /// For the User-Agent and Server header fields.
+        user_agent: String,
     },
     /// Answers an in-dialog request that came as [`Event::Request`].
     Answer {

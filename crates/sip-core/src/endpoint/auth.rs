@@ -31,7 +31,7 @@ impl Endpoint {
         flow: Flow,
         request: &Request,
     ) -> Result<Option<String>, Refusal> {
-        let trunk = self.trunks.get_mut(usize::from(flow.trunk.0));
+        let trunk = self.trunks.get_mut(&flow.trunk);
         let Some(authenticator) = trunk.and_then(|trunk| trunk.authenticator.as_mut()) else {
             return Ok(None);
         };
@@ -83,7 +83,7 @@ impl Endpoint {
         let cnonce = self.ids.tag();
         let client = self.clients.get_mut(id)?;
         let mut request = client.work.machine()?.request()?;
-        let trunk = self.trunks.get_mut(usize::from(client.flow.trunk.0))?;
+        let trunk = self.trunks.get_mut(&client.flow.trunk)?;
         let answer = trunk.answerer.answer(response, &mut request, &mut client.answered, &cnonce);
         if let Err(refused) = answer {
             tracing::debug!(flow = %client.flow, %refused, "challenge not answered");

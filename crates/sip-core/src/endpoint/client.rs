@@ -96,6 +96,16 @@ impl ClientTransaction {
         self.instead_of.unwrap_or(self.flow)
     }
 
+    /// Does it wait for a final response that its dialog needs?
+    pub(super) fn is_open(&self) -> bool {
+        match &self.work {
+            Work::Invite { machine, .. } => machine.is_open(),
+            Work::Bye { machine, .. } | Work::Cancel { machine } => machine.is_open(),
+            // The leg that they belong to counts.
+            Work::Request(_) | Work::Prack { .. } | Work::Apart { .. } => false,
+        }
+    }
+
     fn handle(&mut self, now: Instant, input: Input) {
         match &mut self.work {
             Work::Request(own) => own.handle(now, input),

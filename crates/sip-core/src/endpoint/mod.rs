@@ -98,8 +98,7 @@ pub struct Endpoint {
     listeners: Arc<[Listener]>,
     /// Of a trunk that is not configured.
     default_profile: TrunkProfile,
-    /// In the order of the configuration.
-    trunks: Vec<Trunk>,
+    trunks: HashMap<TrunkId, Trunk>,
     counters: Arc<Counters>,
     ids: Ids,
     next_transaction: u64,
@@ -194,6 +193,14 @@ impl Endpoint {
         }
     }
 
+    /// Is nothing on its way that wants sending again until its peer has answered? A request of the user outside of any
+    /// dialog does not count: its user waits for its outcome.
+    pub fn is_settled(&self) -> bool {
+        self.legs.is_empty()
+            && !self.clients.entries().any(ClientTransaction::is_open)
+            && !self.servers.entries().any(ServerTransaction::is_open)
+    }
+
     /// What has been counted.
     pub fn counters(&self) -> SipCounters {
         self.counters.snapshot()
@@ -217,6 +224,10 @@ impl Endpoint {
             Command::Send(request) => self.send_apart(now, *request),
             Command::Recover { leg, record, headers } => self.recover(now, leg, &record, headers),
             Command::Ready { trunk, ready } => self.readiness.set(trunk, ready),
+            Command::Configure { trunks, user_agent } => {
+                self.config.user_agent = user_agent;
+                self.set_trunks(trunks);
+            }
         }
     }
 
@@ -255,7 +266,7 @@ impl Endpoint {
 
     /// The manners of a trunk.
     pub(super) fn profile(&self, trunk: TrunkId) -> &TrunkProfile {
-        self.config.trunks.get(usize::from(trunk.0)).unwrap_or(&self.default_profile)
+        self.trunks.get(&trunk).map_or(&self.default_profile, |trunk| &trunk.profile)
     }
 
     /// A listener of ours.

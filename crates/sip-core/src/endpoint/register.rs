@@ -61,7 +61,7 @@ impl Endpoint {
     }
 
     fn bindings(&mut self, trunk: TrunkId) -> Option<&mut Bindings> {
-        self.trunks.get_mut(usize::from(trunk.0))?.bindings.as_mut()
+        self.trunks.get_mut(&trunk)?.bindings.as_mut()
     }
 }
 

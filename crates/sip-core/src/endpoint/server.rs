@@ -54,6 +54,14 @@ impl ServerTransaction {
         }
     }
 
+    /// Does it wait for its response, or for the ACK to it?
+    pub(super) fn is_open(&self) -> bool {
+        match &self.machine {
+            Machine::Invite(machine) => machine.is_open(),
+            Machine::NonInvite(_) => false,
+        }
+    }
+
     /// Is an ACK that matches it its own?
     pub(super) fn absorbs_ack(&self) -> bool {
         matches!(&self.machine, Machine::Invite(machine) if machine.absorbs_ack())

@@ -50,6 +50,10 @@ impl<K: Clone + Eq + Hash, T> Table<K, T> {
         Some(old)
     }
 
+    pub(super) fn entries(&self) -> impl Iterator<Item = &T> {
+        self.entries.values().map(|(_, entry)| entry)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

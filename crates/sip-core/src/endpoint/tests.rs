@@ -3,6 +3,7 @@
 mod apart;
 mod auth;
 mod bench;
+mod configure;
 mod delayed_offer;
 mod former;
 mod former_calls;
@@ -22,6 +23,7 @@ mod rules;
 mod session_timer;
 mod session_timer_pair;
 mod session_timer_uac;
+mod settled;
 mod silence;
 mod stateless;
 mod transports;

@@ -138,6 +138,11 @@ impl Registration {
         self.outputs.pop_front()
     }
 
+    /// Has it been taken back, so that there is nothing left to do?
+    pub fn is_over(&self) -> bool {
+        self.stopping && self.outputs.is_empty() && matches!(self.state, State::Unregistered)
+    }
+
     /// When [`Input::Timeout`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {

@@ -79,6 +79,11 @@ impl Bindings {
         Self { limits, entries: Vec::new(), updates: 0 }
     }
 
+    /// Other limits; what was granted stays granted.
+    pub fn set_limits(&mut self, limits: Registrar) {
+        self.limits = limits;
+    }
+
     /// Takes a REGISTER that `owner`, if that is known, has sent by `flow`: all of it or nothing.
     pub fn register(&mut self, now: Instant, flow: Flow, request: &Request, owner: Option<&str>) -> Outcome {
         let before = self.list();

@@ -65,6 +65,11 @@ impl ClientNonInvite {
         &self.request
     }
 
+    /// May a final response still come?
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Trying { .. } | State::Proceeding { .. })
+    }
+
     pub(crate) fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)
     }

@@ -74,6 +74,11 @@ impl ServerInvite {
         matches!(self.state, State::Completed { .. } | State::Confirmed { .. })
     }
 
+    /// Is it unanswered, or its final response one that is sent until its ACK comes?
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Proceeding { .. } | State::Completed { g: Some(_), .. })
+    }
+
     pub(crate) fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)
     }

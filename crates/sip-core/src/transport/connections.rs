@@ -74,6 +74,11 @@ impl Connections {
         }
     }
 
+    /// New connections are made with this TLS; those that are there stay.
+    pub(crate) fn set_tls(&mut self, tls: Tls) {
+        self.tls = tls;
+    }
+
     /// Takes a connection of a peer, unless there are too many.
     pub(crate) fn accept(&mut self, flow: Flow, stream: TcpStream) -> bool {
         let acceptor = self.tls.acceptors.get(&flow.listener).cloned();

@@ -195,6 +195,11 @@ impl Gate {
         }
     }
 
+    /// Other settings; who was banned stays banned.
+    pub(crate) fn set(&mut self, settings: Strangers) {
+        self.settings = settings;
+    }
+
     /// A message or a connection from this address, which belongs to this trunk or to none.
     pub(crate) fn admit(
         &mut self,

@@ -11,7 +11,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use sip_core::{
-    Command, Event, ListenerId, Rejection, SipConfig, TlsClient, TlsIdentity, TlsServer, Transport, TrunkId,
+    Command, Event, ListenerId, Rejection, SipChange, SipConfig, TlsClient, TlsIdentity, TlsServer,
+    Transport, TrunkId, TrunkProfile,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -182,6 +183,36 @@ async fn a_changed_certificate_is_shown_to_the_next_connection() {
     assert_ne!(second, first);
     fs::write(authority.path("server2"), "no certificate").unwrap();
     assert_eq!(shown().await, second, "the old one stays as long as the new one makes no sense");
+}
+
+#[tokio::test]
+async fn other_tls_files_are_put_in_force_and_unusable_ones_change_nothing() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let mut b = run(old.server(2, &["127.0.0.1"], None)).await;
+    let mut a = old.caller(new.client()).await;
+    let there = b.address();
+    fails(&mut a, there).await;
+    let change = |one: &Authority| {
+        let TlsIdentity { certificate, key } = one.issue("other", &["127.0.0.1"]);
+        let tls_servers = [(ListenerId(0), TlsServer { certificate, key, client_ca: None })].into();
+        SipChange { tls_servers, trunks: vec![(TrunkId(0), TrunkProfile::default())], ..SipChange::default() }
+    };
+    let broken = change(&new);
+    fs::write(new.path("other"), "no certificate").unwrap();
+    let error = b.sip.reconfigure(broken).await.unwrap_err();
+    assert!(error.to_string().contains("other"), "{error}");
+    fails(&mut a, there).await;
+    b.sip.reconfigure(change(&new)).await.unwrap();
+    call(&mut a, &mut b, flow(Transport::Tls, 0, there)).await;
+    // And the side that calls: the old authority's certificate is trusted, the new one's no longer.
+    let mut back = change(&old);
+    back.tls_clients.insert(TrunkId(0), old.client());
+    a.sip.reconfigure(back).await.unwrap();
+    let c = run(new.server(3, &["127.0.0.1"], None)).await;
+    fails(&mut a, c.address()).await;
+    let mut d = run(old.server(4, &["127.0.0.1"], None)).await;
+    let there = flow(Transport::Tls, 0, d.address());
+    call(&mut a, &mut d, there).await;
 }
 
 #[tokio::test]

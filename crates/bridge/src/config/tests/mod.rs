@@ -106,6 +106,8 @@ fn the_least_has_every_default() {
         (config.log.level.as_str(), config.log.format, config.log.mask_numbers),
         ("info", LogFormat::Text, true)
     );
+    let life = Life { drain_limit: Duration::from_secs(120), new_calls: NewCalls::Reject, watch: true };
+    assert_eq!(config.life, life);
 }
 
 #[test]
