@@ -118,6 +118,10 @@ pub enum Cause {
     NoTarget,
     /// The bridge is shutting down.
     ShuttingDown,
+    /// The bridge has just started and ends the calls that a crash left open.
+    Starting,
+    /// The bridge crashed while the call lived; it was ended at the next start.
+    Crash,
     /// A fault of the bridge itself.
     Internal,
 }
@@ -183,6 +187,8 @@ impl Cause {
             Self::Redirected         => row("redirected",         480, "The PBX redirected the call elsewhere", 23, Pbx),
             Self::NoTarget           => row("no_target",          503, "No target of the trunk is in service", 38, Pbx),
             Self::ShuttingDown       => later(row("shutting_down", 503, "Shutting down", 41, Bridge), 5),
+            Self::Starting           => later(row("starting",     503, "Starting", 41, Bridge), 2),
+            Self::Crash              => later(row("crash",        503, "The bridge was restarted", 41, Bridge), 2),
             Self::Internal           => row("internal",           500, "Internal error", 41, Bridge),
         }
     }
@@ -283,6 +289,8 @@ mod tests {
             Cause::TransferFailed,
             Cause::Redirected,
             Cause::NoTarget,
+            Cause::Starting,
+            Cause::Crash,
             Cause::Internal,
         ];
         for cause in causes {

@@ -17,6 +17,7 @@ pub mod action;
 pub mod attempts;
 pub mod cause;
 pub mod event;
+mod jitter;
 mod legs;
 pub mod machine;
 mod release;

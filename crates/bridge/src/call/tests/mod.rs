@@ -4,6 +4,7 @@
 
 mod any_order;
 mod flows;
+mod former;
 mod transfers;
 mod world;
 
