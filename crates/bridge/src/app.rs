@@ -3,11 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
-use sip_core::{Command, Flow, LegEvent, Notice, Sip};
+use sip_core::{Command, Flow, LegEvent, LegRecord, Notice, Sip};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -25,9 +26,11 @@ use crate::call::{birth, headers};
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
 use crate::http;
+use crate::journal::{Former, Journal, Later, Locked};
 use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
+use crate::recovery;
 use crate::trunks::{Outcome, Trunks};
 
 /// How long running calls get to end on both sides when the program stops.
@@ -38,7 +41,10 @@ pub(crate) struct Shared {
     /// In force now; a reload puts another in its place.
     config: RwLock<Arc<Config>>,
     pub(crate) instance: Instance,
-    pub(crate) alarms: Alarms,
+    pub(crate) alarms: Arc<Alarms>,
+    pub(crate) journal: Journal,
+    /// Calls that a crash left open are being ended: no new one is taken yet.
+    pub(crate) is_recovering: AtomicBool,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
@@ -58,6 +64,12 @@ impl Shared {
     /// The one clock that calls are given.
     pub(crate) fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// The wall clock, in milliseconds since 1970: for what is kept longer than this process.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Random bytes.
@@ -117,6 +129,14 @@ impl Shared {
         }
     }
 
+    /// What a crash left open is ended, or that was tried: new calls may come.
+    async fn take_calls(&self) {
+        let was_recovering = self.is_recovering.swap(false, Ordering::Relaxed);
+        if was_recovering && !self.metrics.is_draining() {
+            self.sip.send(Command::Ready { trunk: None, ready: true }).await;
+        }
+    }
+
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
@@ -147,6 +167,9 @@ pub enum StartFailure {
     /// The media workers could not start.
     #[error("media: {0}")]
     Media(#[from] StartError),
+    /// Another instance has the journal.
+    #[error(transparent)]
+    Journal(#[from] Locked),
     /// The HTTP client could not be built.
     #[error("graph: {0}")]
     Graph(String),
@@ -180,6 +203,8 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         app_secret: config.webhook.app_secret.source(),
         verify_token: config.webhook.verify_token.source(),
     };
+    let alarms = Arc::new(Alarms::default());
+    let (journal, former, later) = open_journal(&config, &alarms).await?;
     let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
     let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
     let shared = Arc::new(Shared {
@@ -190,8 +215,10 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         metrics: Metrics::new()?,
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
-        alarms: Alarms::default(),
-        instance: Instance::from_bytes(random::bytes()),
+        instance: journal.instance().clone(),
+        alarms,
+        journal,
+        is_recovering: AtomicBool::new(former.has_ends()),
         sip,
         config: RwLock::new(Arc::new(config)),
     });
@@ -212,7 +239,20 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     });
     services.run("trunks", trunk_service.run());
     services.run("sip events", serve_sip(Arc::clone(&shared), sip_events));
-    services.run("webhook events", serve_webhooks(Arc::clone(&shared), webhook_queue));
+    if shared.is_recovering.load(Ordering::Relaxed) {
+        shared.sip.send(Command::Ready { trunk: None, ready: false }).await;
+    }
+    let recovered = recovery::begin(&shared, former).await;
+    let app = Arc::clone(&shared);
+    services.run("webhook events", async move {
+        // New calls wait until those of the former life have been ended, or it was tried.
+        recovered.await;
+        app.take_calls().await;
+        serve_webhooks(app, webhook_queue).await;
+    });
+    if let Some(later) = later {
+        tokio::spawn(recovery::late(Arc::downgrade(&shared), later));
+    }
     services.run("webhook listener", http::serve(webhook, router));
     services.run("admin listener", http::serve(admin, http::admin(shared)));
     info!(sip = %running.sip, webhook = %running.webhook, admin = %running.admin, "ready");
@@ -260,6 +300,7 @@ impl Running {
         if timeout(FAREWELL, shared.tasks.wait()).await.is_err() {
             tracing::warn!(calls = shared.directory.len(), "stopped with calls not ended");
         }
+        shared.journal.close().await;
     }
 }
 
@@ -289,6 +330,19 @@ impl Services {
             }
         });
     }
+}
+
+async fn open_journal(
+    config: &Config,
+    alarms: &Arc<Alarms>,
+) -> Result<(Journal, Former, Option<Later>), Locked> {
+    let fresh = Instance::from_bytes(random::bytes());
+    let crate::config::Journal { path, instance } = config.journal.clone();
+    let Some(path) = path else {
+        return Ok((Journal::none(instance.unwrap_or(fresh)), Former::default(), None));
+    };
+    let (journal, former, later) = Journal::open(path, instance, fresh, Arc::clone(alarms)).await?;
+    Ok((journal, former, Some(later)))
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartFailure> {
@@ -335,8 +389,10 @@ async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
                 shared.trunks.outcome(Outcome::Bindings(trunk, bindings));
                 continue;
             }
-            // Nothing is recorded yet (`SipConfig::record`).
-            Notice::Record { .. } => continue,
+            Notice::Record { leg, record } => {
+                shared.journal.leg(leg, record.as_ref().map(LegRecord::as_bytes));
+                continue;
+            }
         };
         match event {
             sip_core::Event::Invite { request, flow, replaces: None } => {

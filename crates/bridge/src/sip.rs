@@ -69,6 +69,7 @@ fn sip_config(config: &Config, sources: Arc<Sources>) -> SipConfig {
         })
         .collect();
     sip.strangers = strangers(config);
+    sip.record = config.journal.path.is_some();
     sip
 }
 

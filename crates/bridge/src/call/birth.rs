@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "whether a webhook is stale is told by the wall clock")]
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use media_relay::sdp::negotiation::Negotiation;
@@ -95,6 +96,9 @@ fn refusal(shared: &Shared, flow: Flow, unborn: &Unborn) -> Reply {
 fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow) -> Result<(), Unborn> {
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
+    }
+    if shared.is_recovering.load(Ordering::Relaxed) {
+        return Err(Cause::Starting.into());
     }
     let config = shared.config();
     let dialled = request.uri.user_unescaped().unwrap_or_default();
@@ -254,7 +258,7 @@ fn open_session(shared: &Shared, mailbox: &Mailbox) -> Result<AudioSession, Open
     }))
 }
 
-fn span(id: &CallId, direction: Direction) -> tracing::Span {
+pub(crate) fn span(id: &CallId, direction: Direction) -> tracing::Span {
     info_span!(
         "call",
         %id,

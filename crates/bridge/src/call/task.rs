@@ -16,6 +16,7 @@ use tracing::{Instrument, debug, error, info, warn};
 use wa_signaling::webhook::event::{CallStatus, Connect};
 use wa_signaling::{Callee, ErrorKind, Wacid, WebhookEvent};
 
+use super::action::End;
 use super::cause::Cause;
 use super::event::Event;
 use super::info::Digit;
@@ -25,6 +26,7 @@ use super::{execute, headers};
 use crate::app::Shared;
 use crate::config::Number;
 use crate::directory::Mailbox;
+use crate::journal::Entry;
 use crate::mark::Mark;
 use crate::record::Direction;
 use crate::trunks::Ticket;
@@ -70,6 +72,8 @@ pub(crate) enum Side {
     },
     /// The WhatsApp user called, and the call can't be put through.
     Refused { wacid: Wacid },
+    /// A call of a former life of the bridge, which only ends.
+    Former(Box<Entry>),
 }
 
 /// The audio path.
@@ -122,6 +126,10 @@ pub(crate) struct CallTask {
     pub(super) call: Call,
     /// Counts the call on its trunk.
     pub(super) ticket: Option<Ticket>,
+    /// When the call began, by the wall clock.
+    pub(super) began_ms: u64,
+    /// Who waits for the first reply to its end; dropped with it.
+    pub(super) hold: Option<mpsc::Sender<()>>,
 }
 
 impl CallTask {
@@ -140,6 +148,13 @@ impl CallTask {
             Side::FromPbx { .. } => (Direction::SipToWa, OnceLock::new()),
             Side::FromWhatsApp { connect, .. } => (Direction::WaToSip, OnceLock::from(connect.wacid.clone())),
             Side::Refused { wacid } => (Direction::WaToSip, OnceLock::from(wacid.clone())),
+            Side::Former(entry) => {
+                (entry.direction, entry.wacid.clone().map_or_else(OnceLock::new, OnceLock::from))
+            }
+        };
+        let began_ms = match &side {
+            Side::Former(entry) => entry.began_ms,
+            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } => shared.wall_ms(),
         };
         shared.directory.add(&mark.call, &mailbox);
         let legs: Vec<LegId> = pbx.legs.keys().copied().collect();
@@ -157,9 +172,17 @@ impl CallTask {
             events,
             media,
             summary: None,
-            call,
+            call: call.with_jitter(u64::from_be_bytes(shared.random())),
             ticket: None,
+            began_ms,
+            hold: None,
         }
+    }
+
+    /// Whoever has the other end waits for the first reply to this call's end.
+    pub(crate) fn holding(mut self, hold: mpsc::Sender<()>) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     /// The call counts on its trunk.
@@ -176,7 +199,9 @@ impl CallTask {
         let run = tokio::spawn(self.run().in_current_span());
         if let Err(broken) = run.await {
             error!(%broken, "the call's task broke: both legs are ended");
-            execute::clear_away(&shared, &remains).await;
+            if execute::clear_away(&shared, &remains).await {
+                shared.journal.remove(&id);
+            }
         }
         shared.directory.remove(&id, &remains.legs(), remains.wacid.get());
     }
@@ -287,6 +312,7 @@ impl CallTask {
         if self.remains.wacid.get().is_none() && self.remains.wacid.set(wacid.clone()).is_ok() {
             tracing::Span::current().record("wacid", wacid.as_str());
             self.shared.directory.identify(wacid, &self.mailbox);
+            self.keep(End::Terminate);
             self.tell(Event::Identified);
         }
     }
@@ -300,7 +326,10 @@ impl CallTask {
             GraphReply::Connect(Err(kind)) => self.tell(Event::ConnectReply(Err(kind))),
             GraphReply::PreAccept(reply) => self.tell(Event::PreAcceptReply(reply)),
             GraphReply::Accept(reply) => self.tell(Event::AcceptReply(reply)),
-            GraphReply::End(reply) => self.tell(Event::EndReply(reply)),
+            GraphReply::End(reply) => {
+                self.hold = None;
+                self.tell(Event::EndReply(reply));
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod describe;
 mod error;
 mod file;
 mod header;
+mod journal;
 mod manners;
 mod overlap;
 mod raw;
@@ -25,6 +26,7 @@ mod value;
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use journal::Journal;
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{

@@ -42,6 +42,7 @@ tables! {
         trunk: tables -> Vec<Trunk>,
         number: tables -> Vec<Number>,
         log: table -> Log,
+        journal: table -> Journal,
     }
     Sip {
         bind: text -> Field<String>,
@@ -207,6 +208,11 @@ tables! {
         level: text -> Field<String>,
         format: text -> Field<String>,
         mask_numbers: flag -> Field<bool>,
+    }
+    Journal {
+        enabled: flag -> Field<bool>,
+        path: text -> Field<String>,
+        instance: text -> Field<String>,
     }
 }
 

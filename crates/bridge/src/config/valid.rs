@@ -8,6 +8,7 @@ use std::time::Duration;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
+use super::journal::Journal;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
 use super::secret::LiveSecret;
@@ -38,6 +39,8 @@ pub struct Config {
     pub numbers: Vec<Number>,
     /// The log.
     pub log: Log,
+    /// The record of open calls.
+    pub journal: Journal,
 }
 
 /// The audio of both sides.
@@ -162,6 +165,7 @@ impl Checker<'_> {
         let calls = self.calls(raw.calls);
         let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
         let log = self.log(raw.log);
+        let journal = self.journal(raw.journal);
         overlap::check(&claims, self.report);
         Some(Config {
             sip: sip?,
@@ -173,6 +177,7 @@ impl Checker<'_> {
             trunks,
             numbers,
             log: log?,
+            journal: journal?,
         })
     }
 

@@ -7,6 +7,7 @@ use media_relay::sdp::pbx::Codec;
 use super::*;
 use crate::call::machine::{AnswerOn, InviteAfter};
 
+mod journal;
 mod listeners;
 mod mistakes;
 mod trunks;
