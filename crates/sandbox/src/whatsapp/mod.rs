@@ -180,6 +180,11 @@ impl WhatsApp {
         lock(&self.hub.faults).extend(std::iter::repeat_n((action, fault.clone()), times));
     }
 
+    /// Takes back what [`fail_next`](Self::fail_next) has left.
+    pub fn mend(&self) {
+        lock(&self.hub.faults).clear();
+    }
+
     /// Stops everything and waits until it has stopped.
     pub async fn shutdown(self) {
         self.hub.shut_down().await;
