@@ -42,8 +42,13 @@ const PURE: &[&str] = &[
     "bridge/src/id.rs",
     "bridge/src/journal/entry.rs",
     "bridge/src/mark.rs",
+    "bridge/src/notices/watch.rs",
     "bridge/src/routing.rs",
+    "bridge/src/skew.rs",
+    "bridge/src/tombstones.rs",
     "bridge/src/trunk",
+    "bridge/src/unknown",
+    "bridge/src/unknown.rs",
 ];
 
 /// Thin shells around them.
@@ -52,6 +57,7 @@ const IO: &[&str] = &[
     "sip-core/src/driver.rs",
     "sip-core/src/driver",
     "wa-signaling/src/graph/client.rs",
+    "wa-signaling/src/webhook/pass_on/delivery.rs",
     "wa-signaling/src/webhook/server.rs",
     "media-relay/src/worker",
     "media-relay/src/ports.rs",
@@ -66,17 +72,22 @@ const IO: &[&str] = &[
     "bridge/src/call/task.rs",
     "bridge/src/config/file.rs",
     "bridge/src/config/secret.rs",
+    "bridge/src/directory",
     "bridge/src/directory.rs",
     "bridge/src/http.rs",
+    "bridge/src/http",
     "bridge/src/journal",
     "bridge/src/main.rs",
     "bridge/src/metrics.rs",
+    "bridge/src/notices.rs",
     "bridge/src/random.rs",
     "bridge/src/recovery.rs",
     "bridge/src/record.rs",
     "bridge/src/sip.rs",
     "bridge/src/trunks",
+    "bridge/src/webhooks.rs",
     "bridge/src/trunk/resolve.rs",
+    "bridge/src/webhooks.rs",
 ];
 
 /// What no pure module names.

@@ -6,6 +6,7 @@ mod digest;
 mod message;
 mod sdp;
 mod stream;
+mod webhook;
 
 /// One thing that is fuzzed.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "digest", seeds: None, body: digest::digest },
     Target { name: "sdp", seeds: None, body: sdp::sdp },
     Target { name: "calls", seeds: None, body: calls::calls },
+    Target { name: "webhook", seeds: None, body: webhook::webhook },
 ];
 
 /// The target of this name.

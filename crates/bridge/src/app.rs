@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 use wa_signaling::webhook::event::Direction;
-use wa_signaling::{GraphClient, GraphConfig, WebhookConfig, WebhookCounters, WebhookEvent};
+use wa_signaling::webhook::pass_on::delivery::PassOn;
+use wa_signaling::{GraphClient, GraphConfig, WebhookCounters, WebhookEvent};
 
 use crate::alarm::Alarms;
 use crate::call::cause::Cause;
@@ -25,13 +26,14 @@ use crate::call::task::Input;
 use crate::call::{birth, headers};
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
-use crate::http;
+use crate::http::{self, listener::Listener, tls::Certificates};
 use crate::journal::{Former, Journal, Later, Locked};
 use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
 use crate::recovery;
 use crate::trunks::{Outcome, Trunks};
+use crate::webhooks::{self, Webhooks};
 
 /// How long running calls get to end on both sides when the program stops.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -51,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) metrics: Metrics,
     pub(crate) webhooks: Arc<WebhookCounters>,
+    pub(crate) pass_on: PassOn,
     pub(crate) trunks: Arc<Trunks>,
     tasks: TaskTracker,
 }
@@ -66,10 +69,14 @@ impl Shared {
         Instant::now()
     }
 
-    /// The wall clock, in milliseconds since 1970: for what is kept longer than this process.
+    /// The time of day, since 1970: for what others have stamped.
+    pub(crate) fn wall(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    /// The same in milliseconds: for what is kept longer than this process.
     pub(crate) fn wall_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Random bytes.
@@ -124,7 +131,10 @@ impl Shared {
             self.metrics.trunk(&trunk, calls, is_up);
         }
         self.metrics.alarms(&self.alarms.active());
-        for (what, value) in self.webhooks.read() {
+        for (what, value) in self.directory.counts() {
+            self.metrics.set("directory", what, value);
+        }
+        for (what, value) in self.webhooks.read().into_iter().chain(self.pass_on.counters().read()) {
             self.metrics.set("webhook", what, value);
         }
     }
@@ -173,6 +183,12 @@ pub enum StartFailure {
     /// The HTTP client could not be built.
     #[error("graph: {0}")]
     Graph(String),
+    /// The HTTP client of pass-on could not be built.
+    #[error("webhook.pass_on: {0}")]
+    PassOn(String),
+    /// The certificate of HTTPS can't be used.
+    #[error("webhook.tls: {0}")]
+    Certificate(io::Error),
     /// Two metrics share a name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -196,15 +212,13 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (sip, sip_events, driver, sources) = crate::sip::bind(&config).await.map_err(StartFailure::Sip)?;
     let webhook = listen("webhook.listen", config.webhook.listen).await?;
+    let tls =
+        config.webhook.tls.clone().map(Certificates::new).transpose().map_err(StartFailure::Certificate)?;
     let admin = listen("admin.listen", config.admin.listen).await?;
     let (webhook_events, webhook_queue) = mpsc::channel(wa_signaling::webhook::server::QUEUE);
-    let webhook_config = WebhookConfig {
-        path: config.webhook.path.clone(),
-        app_secret: config.webhook.app_secret.source(),
-        verify_token: config.webhook.verify_token.source(),
-    };
     let alarms = Arc::new(Alarms::default());
     let (journal, former, later) = open_journal(&config, &alarms).await?;
+    let pass_on = http::webhook::pass_on(&config, &alarms).map_err(StartFailure::PassOn)?;
     let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
     let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
     let shared = Arc::new(Shared {
@@ -215,6 +229,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         metrics: Metrics::new()?,
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
+        pass_on: pass_on.clone(),
         instance: journal.instance().clone(),
         alarms,
         journal,
@@ -230,8 +245,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         shared: Arc::clone(&shared),
         services: services.clone(),
     };
-    let router =
-        wa_signaling::webhook::server::router(webhook_config, webhook_events, Arc::clone(&shared.webhooks));
+    let router = http::webhook::router(&shared, webhook_events);
     services.run("sip", async move {
         if let Err(error) = driver.run().await {
             error!(%error, "the SIP socket failed");
@@ -253,7 +267,8 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     if let Some(later) = later {
         tokio::spawn(recovery::late(Arc::downgrade(&shared), later));
     }
-    services.run("webhook listener", http::serve(webhook, router));
+    services.run("pass-on", pass_on.run());
+    services.run("webhook listener", http::serve(Listener::new(webhook, tls), router));
     services.run("admin listener", http::serve(admin, http::admin(shared)));
     info!(sip = %running.sip, webhook = %running.webhook, admin = %running.admin, "ready");
     Ok(running)
@@ -297,8 +312,10 @@ impl Running {
         shared.directory.all(|| Input::Shutdown);
         shared.trunks.farewell().await;
         shared.tasks.close();
-        if timeout(FAREWELL, shared.tasks.wait()).await.is_err() {
-            tracing::warn!(calls = shared.directory.len(), "stopped with calls not ended");
+        let over = async { tokio::join!(shared.tasks.wait(), shared.pass_on.emptied()) };
+        if timeout(FAREWELL, over).await.is_err() {
+            let (calls, webhooks) = (shared.directory.len(), shared.pass_on.waiting());
+            tracing::warn!(calls, webhooks, "stopped with calls not ended, or webhooks not passed on");
         }
         shared.journal.close().await;
     }
@@ -411,11 +428,13 @@ async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
 }
 
 /// Brings webhooks to their calls, and calls into life.
-async fn serve_webhooks(shared: Arc<Shared>, mut events: mpsc::Receiver<WebhookEvent>) {
-    while let Some(event) = events.recv().await {
+async fn serve_webhooks(shared: Arc<Shared>, events: mpsc::Receiver<WebhookEvent>) {
+    let mut webhooks = Webhooks::new(events);
+    while let Some(event) = webhooks.next(&shared).await {
         match event {
             WebhookEvent::Connect(connect) if connect.direction == Direction::UserInitiated => {
                 shared.metrics.webhook("connect");
+                webhooks.notices.delivered(&shared, &connect.number);
                 let app = Arc::clone(&shared);
                 contained(async move { birth::from_whatsapp(&app, connect) }).await;
             }
@@ -424,8 +443,9 @@ async fn serve_webhooks(shared: Arc<Shared>, mut events: mpsc::Receiver<WebhookE
                 tracing::debug!(field, event, "webhook not for calling");
             }
             event => {
-                let found = shared.directory.webhook(shared.now(), event);
-                shared.metrics.webhook(if found { "delivered" } else { "waiting" });
+                if let Some(event) = webhooks.notices.take(&shared, event) {
+                    webhooks::give(&shared, event);
+                }
             }
         }
     }

@@ -3,9 +3,11 @@
 //! SIP events name a leg. Webhooks name a WhatsApp call id, which may be known here only after the
 //! webhook has come (it can overtake the reply to `connect`): so they are matched by the echo of
 //! our own call id first, then by WhatsApp's id, and else wait a little in a small room until some
-//! call turns out to be theirs. Ended calls are remembered, so that what comes late starts nothing.
+//! call turns out to be theirs. Ended calls are remembered, so that what comes late starts nothing;
+//! what `unknown` says of a call that is nobody's here is told to whom it may concern.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod whatsapp;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,22 +16,17 @@ use sip_core::message::Request;
 use sip_core::{Flow, LegId};
 use tokio::sync::mpsc;
 use tracing::warn;
-use wa_signaling::Wacid;
-use wa_signaling::WebhookEvent;
+use wa_signaling::{Callee, PhoneNumberId, Wacid, WebhookEvent};
 
+use self::whatsapp::WhatsAppCalls;
+use crate::call::cause::Cause;
 use crate::call::task::Input;
 use crate::id::CallId;
-use crate::mark::Mark;
+use crate::unknown::{Echo, News, Rules, Verdict};
 
 /// Events that wait for one call's task; a call that leaves so many unread is broken, and what
 /// comes on top is dropped with a warning rather than allowed to hold up the other calls.
 pub(crate) const MAILBOX: usize = 256;
-/// Webhooks that wait for their call to be known; the oldest gives way.
-const WAITING: usize = 1024;
-/// How long they wait.
-const WAIT: Duration = Duration::from_secs(30);
-/// Ended WhatsApp calls that are remembered; the oldest is forgotten.
-const REMEMBERED: usize = 100_000;
 
 /// Where a call's task gets its events from.
 #[derive(Clone, Debug)]
@@ -55,6 +52,52 @@ impl Mailbox {
     pub(crate) async fn deliver(&self, input: Input) {
         let _ = self.0.send(input).await;
     }
+
+    /// False from when its call reads no more.
+    fn is_open(&self) -> bool {
+        !self.0.is_closed()
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
+/// What became of a webhook about a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Its call has it.
+    Call,
+    /// Its call is over.
+    Late,
+    /// It waits for its call.
+    Waiting,
+    /// Its call was never here, or is not any more, and must be ended.
+    Lost(Lost),
+    /// Its call is somebody else's.
+    Others(PhoneNumberId, Wacid),
+}
+
+impl Found {
+    /// The `kind` label of the metric.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Call => "delivered",
+            Self::Late => "late",
+            Self::Waiting => "waiting",
+            Self::Lost(_) => "unknown_ended",
+            Self::Others(..) => "unknown_left",
+        }
+    }
+}
+
+/// A WhatsApp call that lives there and not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) number: PhoneNumberId,
+    pub(crate) wacid: Wacid,
+    /// Why it is ended.
+    pub(crate) cause: Cause,
 }
 
 /// All calls that live here, and the WhatsApp calls that lived.
@@ -63,16 +106,6 @@ pub(crate) struct Directory {
     legs: DashMap<LegId, Mailbox>,
     calls: DashMap<CallId, Mailbox>,
     whatsapp: Mutex<WhatsAppCalls>,
-}
-
-/// What is known of WhatsApp calls by their id. One lock, so that a webhook and the call that it
-/// belongs to can't miss each other.
-#[derive(Debug, Default)]
-struct WhatsAppCalls {
-    live: HashMap<Wacid, Mailbox>,
-    waiting: VecDeque<(Instant, Wacid, WebhookEvent)>,
-    ended: HashSet<Wacid>,
-    ended_order: VecDeque<Wacid>,
 }
 
 impl Directory {
@@ -91,63 +124,119 @@ impl Directory {
         self.legs.remove(&leg);
     }
 
-    /// A call's WhatsApp id became known: what has waited for it is delivered.
-    pub(crate) fn identify(&self, wacid: &Wacid, mailbox: &Mailbox) {
-        let mut whatsapp = self.whatsapp();
-        whatsapp.live.insert(wacid.clone(), mailbox.clone());
-        let waiting = std::mem::take(&mut whatsapp.waiting);
-        for (since, of, event) in waiting {
-            if of == *wacid {
-                mailbox.post(Input::Webhook(event));
-            } else {
-                whatsapp.waiting.push_back((since, of, event));
-            }
-        }
+    /// A call whose `connect` leaves: it will learn its WhatsApp id.
+    pub(crate) fn await_id(&self, id: &CallId, number: &PhoneNumberId, callee: &Callee, mailbox: &Mailbox) {
+        self.whatsapp().await_id(id, number, callee, mailbox);
     }
 
-    /// Takes a user-initiated call into life; false when it lives already or has ended.
-    pub(crate) fn claim(&self, wacid: &Wacid, mailbox: &Mailbox) -> bool {
+    /// The reply to a call's `connect` won't come although WhatsApp may be calling: webhooks that fit
+    /// are taken for its own from now on.
+    pub(crate) fn lose_reply(&self, id: &CallId) {
+        self.whatsapp().lose_reply(id);
+    }
+
+    /// A call's WhatsApp id became known: what has waited for it is delivered. True when the call has
+    /// ended already and nothing of that will tell.
+    pub(crate) fn identify(&self, now: Instant, wacid: &Wacid, mailbox: &Mailbox) -> bool {
         let mut whatsapp = self.whatsapp();
-        if whatsapp.ended.contains(wacid) || whatsapp.live.contains_key(wacid) {
-            return false;
-        }
-        whatsapp.live.insert(wacid.clone(), mailbox.clone());
-        true
+        let is_told = whatsapp.identify(wacid, mailbox);
+        !is_told && whatsapp.has_ended(now, wacid)
+    }
+
+    /// Takes a WhatsApp call into life; false when it lives already or has ended.
+    pub(crate) fn claim(&self, now: Instant, wacid: &Wacid, mailbox: &Mailbox) -> bool {
+        self.whatsapp().claim(now, wacid, mailbox)
     }
 
     /// True when the call lives here or has ended.
-    pub(crate) fn knows(&self, wacid: &Wacid) -> bool {
-        let whatsapp = self.whatsapp();
-        whatsapp.ended.contains(wacid) || whatsapp.live.contains_key(wacid)
+    pub(crate) fn knows(&self, now: Instant, wacid: &Wacid) -> bool {
+        let mut whatsapp = self.whatsapp();
+        whatsapp.live(wacid).is_some() || whatsapp.has_ended(now, wacid)
     }
 
-    /// Gives a webhook to its call; false when the call isn't known (yet).
-    pub(crate) fn webhook(&self, now: Instant, event: WebhookEvent) -> bool {
-        let (wacid, echo, over) = match &event {
-            WebhookEvent::Connect(connect) => (&connect.wacid, &connect.callback_data, false),
-            WebhookEvent::Status(status) => (&status.wacid, &status.callback_data, false),
-            WebhookEvent::Terminate(terminate) => (&terminate.wacid, &terminate.callback_data, true),
-            WebhookEvent::Other { .. } => return false,
+    /// Gives a webhook to its call, or says what becomes of it. Nothing when it is about no call.
+    pub(crate) fn webhook(&self, now: Instant, event: WebhookEvent, rules: &Rules<'_>) -> Option<Found> {
+        let news = News::of(&event)?;
+        let by_echo = match &news.echo {
+            Echo::Mark(mark) => self.calls.get(&mark.call).map(|mailbox| mailbox.value().clone()),
+            Echo::Absent | Echo::Foreign => None,
         };
-        let by_echo = echo
-            .as_deref()
-            .and_then(Mark::parse)
-            .and_then(|mark| self.calls.get(&mark.call).map(|mailbox| mailbox.value().clone()));
         let mut whatsapp = self.whatsapp();
-        if let Some(mailbox) = by_echo.or_else(|| whatsapp.live.get(wacid).cloned()) {
+        // A call that reads no more is over; whether its WhatsApp call is, its id tells.
+        if let Some(mailbox) = by_echo.filter(Mailbox::is_open) {
             mailbox.post(Input::Webhook(event));
-            return true;
+            return Some(Found::Call);
         }
-        let wacid = wacid.clone();
-        if whatsapp.ended.contains(&wacid) {
-            return true;
+        if let Some(mailbox) = whatsapp.live(news.wacid).cloned() {
+            return Some(if mailbox.post(Input::Webhook(event)) { Found::Call } else { Found::Late });
         }
-        if over {
-            // Its `connect` may still come: it must find the call ended.
-            whatsapp.end(&wacid);
+        let (wacid, verdict) = (news.wacid.clone(), rules.first(&news));
+        if whatsapp.has_ended(now, &wacid) {
+            return Some(Found::Late);
         }
-        whatsapp.wait(now, wacid, event);
-        false
+        if let Some(mailbox) = whatsapp.by_callee(&news, false) {
+            mailbox.post(Input::Webhook(event));
+            return Some(Found::Call);
+        }
+        Some(match verdict {
+            Verdict::End(cause) => Found::Lost(Lost { number: news.number.clone(), wacid, cause }),
+            Verdict::Leave => Found::Others(news.number.clone(), wacid),
+            Verdict::Wait => {
+                whatsapp.wait(now, wacid, event);
+                Found::Waiting
+            }
+            Verdict::Remember => {
+                // Its `connect` may still come: it must find the call ended. And a call of ours may
+                // turn out to be the one.
+                whatsapp.end(now, &wacid);
+                let is_marked = news.echo != Echo::Absent;
+                if !is_marked {
+                    whatsapp.wait(now, wacid, event);
+                }
+                if is_marked { Found::Late } else { Found::Waiting }
+            }
+        })
+    }
+
+    /// Decides on the webhooks that have waited for long enough, each call once.
+    pub(crate) fn overdue(&self, now: Instant, rules: &Rules<'_>) -> Vec<Found> {
+        let mut whatsapp = self.whatsapp();
+        let mut found: Vec<Found> = Vec::new();
+        for event in whatsapp.overdue(now) {
+            let Some(news) = News::of(&event) else {
+                continue;
+            };
+            if whatsapp.has_ended(now, news.wacid) {
+                continue;
+            }
+            if let Some(mailbox) = whatsapp.by_callee(&news, true) {
+                mailbox.post(Input::Webhook(event));
+                continue;
+            }
+            let (number, wacid) = (news.number.clone(), news.wacid.clone());
+            let one = match rules.overdue(&news) {
+                Verdict::End(cause) => Found::Lost(Lost { number, wacid, cause }),
+                Verdict::Leave => {
+                    whatsapp.drop_waiting(&wacid);
+                    Found::Others(number, wacid)
+                }
+                Verdict::Wait | Verdict::Remember => continue,
+            };
+            if !found.contains(&one) {
+                found.push(one);
+            }
+        }
+        found
+    }
+
+    /// Ended calls are remembered for so long.
+    pub(crate) fn remember_for(&self, remember: Duration) {
+        self.whatsapp().remember_for(remember);
+    }
+
+    /// What is kept, for metrics.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 4] {
+        self.whatsapp().counts()
     }
 
     /// Gives a SIP event to its call.
@@ -179,21 +268,21 @@ impl Directory {
     }
 
     /// A call is over.
-    pub(crate) fn remove(&self, id: &CallId, legs: &[LegId], wacid: Option<&Wacid>) {
+    pub(crate) fn remove(&self, now: Instant, id: &CallId, legs: &[LegId], wacid: Option<&Wacid>) {
         self.calls.remove(id);
         for leg in legs {
             self.remove_leg(*leg);
         }
+        let mut whatsapp = self.whatsapp();
+        whatsapp.forget(id);
         if let Some(wacid) = wacid {
-            self.forget(wacid);
+            whatsapp.end(now, wacid);
         }
     }
 
     /// A WhatsApp call is over, and stays so.
-    fn forget(&self, wacid: &Wacid) {
-        let mut whatsapp = self.whatsapp();
-        whatsapp.live.remove(wacid);
-        whatsapp.end(wacid);
+    pub(crate) fn bury(&self, now: Instant, wacid: &Wacid) {
+        self.whatsapp().end(now, wacid);
     }
 
     /// How many calls live here.
@@ -206,168 +295,6 @@ impl Directory {
     }
 }
 
-impl WhatsAppCalls {
-    fn wait(&mut self, now: Instant, wacid: Wacid, event: WebhookEvent) {
-        while self.waiting.len() >= WAITING
-            || self.waiting.front().is_some_and(|(since, _, _)| now > *since + WAIT)
-        {
-            self.waiting.pop_front();
-        }
-        self.waiting.push_back((now, wacid, event));
-    }
-
-    fn end(&mut self, wacid: &Wacid) {
-        if self.ended.insert(wacid.clone()) {
-            self.ended_order.push_back(wacid.clone());
-        }
-        if self.ended_order.len() > REMEMBERED
-            && let Some(oldest) = self.ended_order.pop_front()
-        {
-            self.ended.remove(&oldest);
-        }
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
-mod tests {
-    use wa_signaling::webhook::event::{CallStatus, Status, Terminate};
-
-    use super::*;
-    use crate::mark::Instance;
-
-    fn wacid(number: usize) -> Wacid {
-        format!("wacid.{number}").parse().expect("an id")
-    }
-
-    fn ringing(wacid: &Wacid, echo: Option<&CallId>) -> WebhookEvent {
-        WebhookEvent::Status(Status {
-            number: "1".parse().expect("an id"),
-            wacid: wacid.clone(),
-            status: CallStatus::Ringing,
-            timestamp: None,
-            callback_data: echo.map(|call| {
-                let instance = Instance::from_bytes([0; 4]);
-                Mark { call: call.clone(), instance, sip_call_id: None }.to_string()
-            }),
-        })
-    }
-
-    fn terminate(wacid: &Wacid) -> WebhookEvent {
-        WebhookEvent::Terminate(Terminate {
-            number: "1".parse().expect("an id"),
-            wacid: wacid.clone(),
-            direction: None,
-            completed: true,
-            start_time: None,
-            end_time: None,
-            duration: None,
-            errors: Vec::new(),
-            callback_data: None,
-            timestamp: None,
-        })
-    }
-
-    fn unread(events: &mut mpsc::Receiver<Input>) -> usize {
-        std::iter::from_fn(|| events.try_recv().ok()).count()
-    }
-
-    #[test]
-    fn a_webhook_finds_its_call_by_our_echo_before_the_id_is_known() {
-        let directory = Directory::default();
-        let (mailbox, mut events) = Mailbox::new();
-        let id = CallId::from_bytes([1; 16]);
-        directory.add(&id, &mailbox);
-        assert!(directory.webhook(Instant::now(), ringing(&wacid(1), Some(&id))));
-        assert_eq!(unread(&mut events), 1);
-    }
-
-    #[test]
-    fn a_webhook_without_an_echo_waits_for_the_id() {
-        let directory = Directory::default();
-        let (mailbox, mut events) = Mailbox::new();
-        let now = Instant::now();
-        assert!(!directory.webhook(now, ringing(&wacid(1), None)));
-        assert!(!directory.webhook(now, ringing(&wacid(2), None)));
-        assert!(!directory.webhook(now, terminate(&wacid(1))));
-        directory.identify(&wacid(1), &mailbox);
-        assert_eq!(unread(&mut events), 2, "both of its own, in no other order");
-        assert!(directory.webhook(now, ringing(&wacid(1), None)), "by its id from now on");
-        assert_eq!(unread(&mut events), 1);
-    }
-
-    #[test]
-    fn a_call_has_as_many_legs_as_it_needs() {
-        let directory = Directory::default();
-        let (mailbox, mut events) = Mailbox::new();
-        let id = CallId::from_bytes([1; 16]);
-        directory.add(&id, &mailbox);
-        for leg in [LegId(1), LegId(2)] {
-            directory.add_leg(leg, &mailbox);
-            directory.sip(leg, sip_core::Event::AckTimeout);
-        }
-        assert_eq!(unread(&mut events), 2);
-        directory.remove_leg(LegId(1));
-        directory.sip(LegId(1), sip_core::Event::AckTimeout);
-        assert_eq!(unread(&mut events), 0);
-        directory.remove(&id, &[LegId(2)], None);
-        assert!(directory.legs.is_empty());
-    }
-
-    #[test]
-    fn an_invite_with_replaces_goes_to_the_call_that_has_the_leg() {
-        let directory = Directory::default();
-        let (mailbox, mut events) = Mailbox::new();
-        directory.add_leg(LegId(1), &mailbox);
-        let invite = || {
-            let uri = "sip:a@192.0.2.1".parse().expect("a URI");
-            let (headers, body) = (sip_core::Headers::new(), Vec::new().into());
-            Box::new(Request { method: sip_core::Method::Invite, uri, headers, body })
-        };
-        let flow = Flow::udp("10.0.0.5:5060".parse().expect("an address"));
-        assert!(directory.replace(LegId(1), LegId(3), invite(), flow));
-        directory.sip(LegId(3), sip_core::Event::Cancelled { reason: None });
-        assert_eq!(unread(&mut events), 2, "what comes of the new leg goes there too");
-        assert!(!directory.replace(LegId(5), LegId(7), invite(), flow), "no such leg");
-        drop(events);
-        assert!(!directory.replace(LegId(1), LegId(9), invite(), flow), "the call is over");
-        assert!(!directory.legs.contains_key(&LegId(9)));
-    }
-
-    #[test]
-    fn the_waiting_room_is_bounded_in_time_and_number() {
-        let directory = Directory::default();
-        let now = Instant::now();
-        for number in 0..3 * WAITING {
-            directory.webhook(now, ringing(&wacid(number), None));
-        }
-        assert_eq!(directory.whatsapp().waiting.len(), WAITING);
-        directory.webhook(now + WAIT + WAIT, ringing(&wacid(0), None));
-        assert_eq!(directory.whatsapp().waiting.len(), 1);
-    }
-
-    #[test]
-    fn an_ended_call_never_begins_again() {
-        let directory = Directory::default();
-        let (mailbox, _events) = Mailbox::new();
-        directory.webhook(Instant::now(), terminate(&wacid(1)));
-        assert!(!directory.claim(&wacid(1), &mailbox), "terminate came before connect");
-        assert!(directory.claim(&wacid(2), &mailbox));
-        assert!(!directory.claim(&wacid(2), &mailbox), "it lives");
-        let id = CallId::from_bytes([2; 16]);
-        directory.add(&id, &mailbox);
-        directory.remove(&id, &[], Some(&wacid(2)));
-        assert!(!directory.claim(&wacid(2), &mailbox), "it has ended");
-        assert_eq!(directory.len(), 0);
-    }
-
-    #[test]
-    fn the_memory_of_ended_calls_is_bounded() {
-        let directory = Directory::default();
-        for number in 0..REMEMBERED + 10 {
-            directory.forget(&wacid(number));
-        }
-        let whatsapp = directory.whatsapp();
-        assert_eq!((whatsapp.ended.len(), whatsapp.ended_order.len()), (REMEMBERED, REMEMBERED));
-    }
-}
+mod tests;

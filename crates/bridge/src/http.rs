@@ -1,18 +1,22 @@
-//! Health and metrics, on a listener of their own.
+//! The HTTP listeners: webhooks on one, health and metrics on another.
 
+pub(crate) mod listener;
+pub(crate) mod tls;
+pub(crate) mod webhook;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tracing::error;
 
 use crate::app::Shared;
 
 /// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, router: Router) {
+pub(crate) async fn serve(listener: impl axum::serve::Listener<Addr = SocketAddr>, router: Router) {
     if let Err(error) = axum::serve(listener, router).await {
         error!(%error, "HTTP listener stopped");
     }

@@ -10,13 +10,18 @@ mod id;
 mod journal;
 pub mod mark;
 mod metrics;
+mod notices;
 mod random;
 pub mod record;
 mod recovery;
 mod routing;
 mod sip;
+mod skew;
+mod tombstones;
 pub mod trunk;
 mod trunks;
+pub mod unknown;
+mod webhooks;
 
 pub use id::CallId;
 pub use mark::{Instance, Mark};

@@ -91,7 +91,7 @@ fn end_call(shared: &Arc<Shared>, entry: Entry, hold: &mpsc::Sender<()>) {
     let end = entry.wacid.as_ref().map(|_| entry.end);
     if let Some(wacid) = &entry.wacid {
         span.record("wacid", wacid.as_str());
-        shared.directory.claim(wacid, &mailbox);
+        shared.directory.claim(shared.now(), wacid, &mailbox);
     }
     let now = shared.now();
     let began = now.checked_sub(age).unwrap_or(now);

@@ -27,6 +27,9 @@ struct Arguments {
     /// SIP port of the bridge while the sandbox stays up.
     #[arg(long, default_value_t = 5060)]
     sip_port: u16,
+    /// Port of the control API, on this machine only, while the sandbox stays up; 0 for any.
+    #[arg(long, default_value_t = 0)]
+    control_port: u16,
     /// A PBX of yours, ADDRESS:PORT: calls from WhatsApp go there. No demonstration.
     #[arg(long, conflicts_with_all = ["once", "fault"])]
     pbx: Option<SocketAddr>,
@@ -103,7 +106,11 @@ fn configure(arguments: &Arguments) -> DeskConfig {
         sip_port: if arguments.once { 0 } else { free_port(arguments.ip, arguments.sip_port) },
         sources,
         pbx: arguments.pbx,
-        whatsapp: WhatsAppConfig { directory: Arc::new(directory), ..WhatsAppConfig::new(String::new()) },
+        whatsapp: WhatsAppConfig {
+            directory: Arc::new(directory),
+            control: (!arguments.once).then_some((Ipv4Addr::LOCALHOST, arguments.control_port).into()),
+            ..WhatsAppConfig::new(String::new())
+        },
         ..DeskConfig::default()
     }
 }
@@ -117,6 +124,9 @@ fn free_port(ip: IpAddr, wanted: u16) -> u16 {
 async fn stay(desk: &Desk, arguments: &Arguments) {
     let target = arguments.pbx.map_or("the built-in phone, which answers".to_owned(), |pbx| pbx.to_string());
     println!("{}", report::invitation(desk.bridge.sip_addr(), &target));
+    if let Some(addr) = desk.whatsapp.control_addr() {
+        println!("Control API: http://{addr}/ (docs/sandbox.md)\n");
+    }
     let mut keys = keyboard();
     while let Some(line) = keys.recv().await {
         match line.trim() {

@@ -84,6 +84,9 @@ pub fn invitation(sip: SocketAddr, calls_go_to: &str) -> String {
         let _ = writeln!(text, "  {number}     {what}");
     }
     text.push_str(
+        "\nAny error code: 15559CCCCCC (six digits of Meta's code), 15558CCCCCC after the pickup.\n",
+    );
+    text.push_str(
         "\nc + Enter: the WhatsApp user calls in.  l + Enter: ladder of the latest call.  Ctrl-C: end.\n",
     );
     text

@@ -34,8 +34,11 @@ impl Listener {
         let current = Arc::clone(&app_secret);
         let config = WebhookConfig {
             path: "/webhook".into(),
-            app_secret: Arc::new(move || Secret::new(*current.lock().expect("no panic"))),
+            app_secrets: Arc::new(move || {
+                vec![Secret::new(*current.lock().expect("no panic")), Secret::new("of another app")]
+            }),
             verify_token: Arc::new(|| Secret::new("to&ken=1 ")),
+            pass_on: None,
         };
         let router = router(config, sender, Arc::clone(&counters));
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -174,6 +177,76 @@ async fn a_new_app_secret_counts_at_once() {
     assert_eq!(listener.post(Some(sign("new secret", STATUS)), STATUS).await, 200);
     *listener.app_secret.lock().expect("no panic") = "";
     assert_eq!(listener.post(Some(sign("", STATUS)), STATUS).await, 401);
+}
+
+#[tokio::test]
+async fn each_of_several_app_secrets_may_sign() {
+    let listener = Listener::start(8).await;
+    for secret in ["app secret", "of another app"] {
+        assert_eq!(listener.post(Some(sign(secret, STATUS)), STATUS).await, 200, "{secret}");
+    }
+    assert_eq!(listener.post(Some(sign("of a third app", STATUS)), STATUS).await, 401);
+}
+
+/// Failure mode 10, as far as it is the listener's: the same webhook again is taken again, for it is the call
+/// that knows what it has seen.
+#[tokio::test]
+async fn a_webhook_that_comes_three_times_gets_200_each_time() {
+    let mut listener = Listener::start(8).await;
+    let post = || listener.post_signed(STATUS);
+    assert_eq!(tokio::join!(post(), post(), post()), (200, 200, 200));
+    let first = (listener.events.recv().await, listener.events.recv().await);
+    for _ in 0..2 {
+        assert_eq!((listener.events.recv().await, listener.events.recv().await), first);
+    }
+}
+
+/// Failure mode 13.
+#[tokio::test]
+async fn spoofed_webhooks_get_401_and_no_work_is_done() {
+    let mut listener = Listener::start(8).await;
+    let deep = "[".repeat(10_000);
+    let flipped = STATUS.replacen("RINGING", "RINGINH", 1);
+    let upper = format!("sha256={}", sign("app secret", STATUS)["sha256=".len()..].to_uppercase());
+    let spoofs = [
+        (sign("app secret", STATUS), flipped.as_str()),
+        (sign("another app's secret", STATUS), STATUS),
+        (sign("", ""), ""),
+        (format!("sha1={}", &sign("app secret", STATUS)["sha256=".len()..][..40]), STATUS),
+        (sign("wrong", &deep), &deep),
+        (format!("{} ", &upper[..70]), STATUS),
+    ];
+    for (signature, body) in &spoofs {
+        assert_eq!(listener.post(Some(signature.clone()), (*body).to_owned()).await, 401, "{signature}");
+    }
+    assert_eq!(listener.counted(), [("bad_signature", spoofs.len() as u64)], "none was parsed");
+    assert!(listener.events.try_recv().is_err());
+    assert_eq!(listener.post(Some(upper), STATUS).await, 200, "hex may be in capitals");
+    // The right secret opens no other way in.
+    assert_eq!(listener.post_signed(&deep).await, 400);
+    assert_eq!(listener.post_signed(&"x".repeat(3 * 1024 * 1024 + 1)).await, 413);
+}
+
+/// Those who send slowly hold room; who comes on top is asked to come again, and is welcome when there is room.
+#[tokio::test]
+async fn bodies_beyond_what_is_read_at_once_get_503() {
+    let listener = Listener::start(8).await;
+    let head = format!(
+        "POST /webhook HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: sha256=00\r\nContent-Length: {}\r\n\r\n",
+        3 * 1024 * 1024
+    );
+    let mut slow = Vec::new();
+    for _ in 0..64 {
+        let mut socket = TcpStream::connect(listener.address).await.expect("listening");
+        socket.write_all(head.as_bytes()).await.expect("sent");
+        slow.push(socket);
+    }
+    // Wrongly signed: 401 as long as there is room to read it.
+    let until = async |status| while listener.post(Some(sign("wrong", STATUS)), STATUS).await != status {};
+    let limit = std::time::Duration::from_secs(9);
+    tokio::time::timeout(limit, until(503)).await.expect("no room at last");
+    drop(slow);
+    tokio::time::timeout(limit, until(401)).await.expect("room again");
 }
 
 #[tokio::test]

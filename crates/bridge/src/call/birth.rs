@@ -1,9 +1,7 @@
 //! How a call begins: what must be right before anybody is called.
-#![expect(clippy::disallowed_methods, reason = "whether a webhook is stale is told by the wall clock")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::{SdpError, whatsapp};
@@ -23,14 +21,13 @@ use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Input, Media, Side};
 use crate::app::Shared;
 use crate::config::{Number, Trunk};
-use crate::directory::Mailbox;
+use crate::directory::{Lost, Mailbox};
 use crate::id::CallId;
 use crate::mark::Mark;
 use crate::record::Direction;
 use crate::routing::{self, NoRoute};
+use crate::skew;
 
-/// A user who called longer ago than this has given up.
-const STALE_AFTER: Duration = Duration::from_secs(45);
 /// The most targets that a call tries; more than this the limit on ringing would not leave time for.
 const MAX_ATTEMPTS: usize = 8;
 
@@ -143,16 +140,17 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
 
 /// A call from a WhatsApp user: begins, or is rejected at once.
 pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
-    if shared.directory.knows(&connect.wacid) {
+    if shared.directory.knows(shared.now(), &connect.wacid) {
         shared.metrics.webhook("duplicate");
         return;
     }
-    if is_stale(&connect) {
+    let config = shared.config();
+    // WhatsApp repeats webhooks for days.
+    if skew::is_stale(shared.wall(), connect.timestamp, config.order.stale_after) {
         shared.metrics.webhook("stale");
-        info!(wacid = %connect.wacid, "a connect webhook came too late to ring anybody");
+        warn!(wacid = %connect.wacid, "a connect webhook came too late to ring anybody");
         return;
     }
-    let config = shared.config();
     let Some((number, trunk)) = routing::incoming(&config, &connect.number) else {
         shared.metrics.webhook("foreign_number");
         warn!(number = %connect.number, "a call for a business number that is not configured");
@@ -185,7 +183,7 @@ fn try_from_whatsapp(
 
     let (mailbox, events) = Mailbox::new();
     let session = open_session(shared, &mailbox)?;
-    if !shared.directory.claim(&connect.wacid, &mailbox) {
+    if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
     let id = CallId::from_bytes(shared.random());
@@ -227,17 +225,33 @@ fn attempts(shared: &Shared, pbx: &mut Pbx, trunk: &Trunk, number: &Number) -> O
 
 /// Ends a WhatsApp call that can't be put through, as every other call is ended: until it has worked.
 fn refuse(shared: &Arc<Shared>, number: Arc<Number>, trunk: &Trunk, wacid: Wacid, cause: Cause) {
+    let call = Call::refused(shared.config().calls, shared.now(), cause);
+    only_end(shared, number, trunk, Side::Refused { wacid: wacid.clone() }, &wacid, call);
+}
+
+/// Ends a WhatsApp call of the business that nobody here leads, in the same way.
+pub(crate) fn end_lost(shared: &Arc<Shared>, lost: &Lost) {
+    let config = shared.config();
+    let Some((number, trunk)) = routing::incoming(&config, &lost.number) else {
+        return;
+    };
+    warn!(wacid = %lost.wacid, cause = lost.cause.row().label, "a call that nobody leads is ended");
+    let call = Call::lost(config.calls, shared.now(), lost.cause);
+    let side = Side::Lost { wacid: lost.wacid.clone() };
+    only_end(shared, Arc::new(number.clone()), trunk, side, &lost.wacid, call);
+}
+
+fn only_end(shared: &Arc<Shared>, number: Arc<Number>, trunk: &Trunk, side: Side, wacid: &Wacid, call: Call) {
     let (mailbox, events) = Mailbox::new();
-    if !shared.directory.claim(&wacid, &mailbox) {
+    if !shared.directory.claim(shared.now(), wacid, &mailbox) {
         return;
     }
     let id = CallId::from_bytes(shared.random());
-    let span = span(&id, Direction::WaToSip);
-    span.record("wacid", wacid.as_str());
-    let call = Call::refused(shared.config().calls, shared.now(), cause);
-    let (side, pbx) = (Side::Refused { wacid }, Pbx::new(trunk, Vec::new()));
+    let pbx = Pbx::new(trunk, Vec::new());
     let mark = mark(shared, &id, None);
     let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), None, call);
+    let span = span(&id, task.direction);
+    span.record("wacid", wacid.as_str());
     shared.spawn(task.live().instrument(span));
 }
 
@@ -266,11 +280,4 @@ pub(crate) fn span(id: &CallId, direction: Direction) -> tracing::Span {
         wacid = tracing::field::Empty,
         sip_call_id = tracing::field::Empty
     )
-}
-
-/// WhatsApp repeats webhooks for days: one that is old rings nothing. Its clock and ours may
-/// differ, so only the past counts.
-fn is_stale(connect: &Connect) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    connect.timestamp.is_some_and(|at| now.as_secs() > at.saturating_add(STALE_AFTER.as_secs()))
 }

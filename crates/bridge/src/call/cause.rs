@@ -122,6 +122,8 @@ pub enum Cause {
     Starting,
     /// The bridge crashed while the call lived; it was ended at the next start.
     Crash,
+    /// Somebody else made the call with one of our numbers, and the configuration allows nobody to.
+    UnknownCall,
     /// A fault of the bridge itself.
     Internal,
 }
@@ -189,6 +191,7 @@ impl Cause {
             Self::ShuttingDown       => later(row("shutting_down", 503, "Shutting down", 41, Bridge), 5),
             Self::Starting           => later(row("starting",     503, "Starting", 41, Bridge), 2),
             Self::Crash              => later(row("crash",        503, "The bridge was restarted", 41, Bridge), 2),
+            Self::UnknownCall        => row("unknown_call",       481, "A call of somebody else with this number", 81, Bridge),
             Self::Internal           => row("internal",           500, "Internal error", 41, Bridge),
         }
     }
@@ -291,6 +294,7 @@ mod tests {
             Cause::NoTarget,
             Cause::Starting,
             Cause::Crash,
+            Cause::UnknownCall,
             Cause::Internal,
         ];
         for cause in causes {

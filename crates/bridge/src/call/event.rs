@@ -2,6 +2,7 @@
 
 use sip_core::{LegId, Lost};
 use wa_signaling::ErrorKind;
+use wa_signaling::webhook::event::{CallStatus, Terminate};
 
 use crate::trunk::failover::Refusal;
 
@@ -40,6 +41,8 @@ pub enum Event {
         /// The code of the webhook's first error.
         error: Option<u32>,
     },
+    /// `terminate` without an error, of a call that the user had picked up.
+    WaHungUp,
 
     // The audio path.
     /// ICE and DTLS are up.
@@ -90,6 +93,31 @@ pub enum SipEvent {
     Lost(Lost),
     /// The leg is gone and nothing more will come of it.
     Ended,
+}
+
+impl Event {
+    /// What a status says, if this version knows the word.
+    pub(super) fn of_status(status: &CallStatus) -> Option<Self> {
+        match status {
+            CallStatus::Ringing => Some(Self::WaRinging),
+            CallStatus::Accepted => Some(Self::WaAccepted),
+            CallStatus::Rejected => Some(Self::WaRejected),
+            CallStatus::Other(_) => None,
+        }
+    }
+
+    /// What a `terminate` says.
+    pub(super) fn of_terminate(terminate: &Terminate) -> Self {
+        match terminate.errors.first() {
+            Some(error) => Self::WaTerminated { error: Some(error.code) },
+            None if terminate.start_time.is_some()
+                || terminate.duration.is_some_and(|seconds| seconds > 0) =>
+            {
+                Self::WaHungUp
+            }
+            None => Self::WaTerminated { error: None },
+        }
+    }
 }
 
 impl From<SipRefusal> for Refusal {

@@ -18,6 +18,7 @@ use super::headers;
 use super::task::{CallTask, GraphReply, Input, Remains, Side};
 use crate::app::Shared;
 use crate::config::Number;
+use crate::directory::MAILBOX;
 use crate::record::{self, Direction};
 
 /// How long a closed audio path is waited for: it tells at once what has passed over it.
@@ -87,6 +88,7 @@ impl CallTask {
         debug!(sdp = offer, "offer to WhatsApp");
         self.keep(End::Terminate);
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        shared.directory.await_id(&self.mark.call, &number.phone_number_id, &callee, &self.mailbox);
         self.beside(async move {
             shared.journal.barrier().await;
             let token = number.token.current();
@@ -122,7 +124,7 @@ impl CallTask {
         let Some(wacid) = self.remains.wacid.get().cloned() else {
             return;
         };
-        if matches!(self.side, Side::Refused { .. }) {
+        if matches!(self.side, Side::Refused { .. } | Side::Lost { .. }) {
             self.keep(end);
         }
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
@@ -137,7 +139,7 @@ impl CallTask {
     }
 
     async fn finish(&mut self, outcome: &Outcome) {
-        if !matches!(self.side, Side::Refused { .. } | Side::Former(_)) {
+        if !matches!(self.side, Side::Refused { .. } | Side::Lost { .. } | Side::Former(_)) {
             self.await_summary().await;
         }
         if outcome.whatsapp_ended {
@@ -164,6 +166,7 @@ impl CallTask {
             tokio::select! {
                 input = self.events.recv() => match input {
                     Some(Input::Media(event)) => self.take_media(event),
+                    Some(other) if self.unread.len() < MAILBOX => self.unread.push(other),
                     Some(_) => {}
                     None => return,
                 },

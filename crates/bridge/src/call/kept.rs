@@ -9,7 +9,9 @@ impl CallTask {
     pub(super) fn keep(&self, end: End) {
         let former = match &self.side {
             Side::Former(entry) => Some(entry),
-            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } => None,
+            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } | Side::Lost { .. } => {
+                None
+            }
         };
         self.shared.journal.put(&Entry {
             mark: self.mark.clone(),
@@ -27,7 +29,7 @@ impl CallTask {
         match &self.side {
             Side::FromPbx { callee } => Some(callee.to_string()),
             Side::FromWhatsApp { connect, .. } => connect.caller.user().map(|user| user.to_string()),
-            Side::Refused { .. } => None,
+            Side::Refused { .. } | Side::Lost { .. } => None,
             Side::Former(entry) => entry.user.clone(),
         }
     }

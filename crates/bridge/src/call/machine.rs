@@ -36,6 +36,8 @@ pub(super) struct Context {
     pub(super) rang: Option<Instant>,
     pub(super) answered: Option<Instant>,
     pub(super) jitter: Jitter,
+    /// WhatsApp said that its user had picked up, whether or not there was an audio path by then.
+    pub(super) is_picked_up: bool,
     actions: VecDeque<Action>,
 }
 
@@ -112,6 +114,15 @@ impl Call {
     pub fn with_jitter(mut self, seed: u64) -> Self {
         self.context.jitter = Jitter::new(seed);
         self
+    }
+
+    /// A WhatsApp call with a known id that nobody here leads: it only ends.
+    #[must_use]
+    pub fn lost(settings: Settings, now: Instant, cause: Cause) -> Self {
+        let legs = Legs { sip: SipLeg::Idle, wa: WaLeg::Live(End::Terminate), transfer: None };
+        let mut context = Context::new(settings, legs);
+        let state = State::Releasing(Release::begin(now, cause, &mut context));
+        Self { began: now, context, state }
     }
 
     /// Takes in one event; then [`poll`](Self::poll) until it gives nothing.
@@ -280,6 +291,7 @@ impl Context {
             legs,
             rang: None,
             answered: None,
+            is_picked_up: false,
             jitter: Jitter::default(),
             actions: VecDeque::new(),
         }
@@ -313,12 +325,17 @@ fn ended_by(event: &Event, context: &mut Context) -> Option<Cause> {
         }
         Event::WaTerminated { error } => {
             legs.wa = WaLeg::Over;
-            Some(match (error, context.answered, legs.sip) {
-                (Some(code), _, _) => Cause::WhatsAppFailed(*code),
-                (None, Some(_), _) => Cause::UserHungUp,
-                (None, None, SipLeg::Asked(_)) => Cause::NoAnswer,
-                (None, None, _) => Cause::UserCancelled,
+            let is_picked_up = context.answered.is_some() || context.is_picked_up;
+            Some(match (error, legs.sip) {
+                (Some(code), _) => Cause::WhatsAppFailed(*code),
+                (None, _) if is_picked_up => Cause::UserHungUp,
+                (None, SipLeg::Asked(_)) => Cause::NoAnswer,
+                (None, _) => Cause::UserCancelled,
             })
+        }
+        Event::WaHungUp => {
+            legs.wa = WaLeg::Over;
+            Some(Cause::UserHungUp)
         }
         Event::MediaFailed => Some(Cause::MediaFailed),
         Event::Shutdown => Some(Cause::ShuttingDown),

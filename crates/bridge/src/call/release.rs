@@ -66,7 +66,7 @@ impl Release {
 
     pub(super) fn handle(mut self, now: Instant, event: &Event, context: &mut Context) -> Self {
         match event {
-            Event::WaTerminated { .. } | Event::WaRejected => self.wa = WaEnd::Done,
+            Event::WaTerminated { .. } | Event::WaHungUp | Event::WaRejected => self.wa = WaEnd::Done,
             Event::Identified => {
                 if matches!(self.wa, WaEnd::AwaitingId) {
                     self.end(now, End::Terminate, context);

@@ -68,6 +68,7 @@ impl State {
             | Event::Sip(..)
             | Event::WaRejected
             | Event::WaTerminated { .. }
+            | Event::WaHungUp
             | Event::MediaFailed
             | Event::Shutdown => Next::To(self),
         }
@@ -130,6 +131,7 @@ impl State {
     }
 
     fn picked_up(self, now: Instant, context: &mut Context) -> Next<Self> {
+        context.is_picked_up = true;
         Next::To(match self {
             Self::Calling { media: Media::Connected, .. } => Self::answer(now, context),
             Self::Calling { media, .. } => Self::PickedUp { media_limit: now + MEDIA_LIMIT, media },

@@ -13,7 +13,7 @@ use sip_core::message::Request;
 use sip_core::{Flow, LegId};
 use tokio::sync::mpsc;
 use tracing::{Instrument, debug, error, info, warn};
-use wa_signaling::webhook::event::{CallStatus, Connect};
+use wa_signaling::webhook::event::Connect;
 use wa_signaling::{Callee, ErrorKind, Wacid, WebhookEvent};
 
 use super::action::End;
@@ -22,14 +22,17 @@ use super::event::Event;
 use super::info::Digit;
 use super::machine::{Call, Phase};
 use super::pbx::Pbx;
-use super::{execute, headers};
+use super::sip_to_wa::may_have_started;
+use super::{birth, execute, headers};
 use crate::app::Shared;
 use crate::config::Number;
-use crate::directory::Mailbox;
+use crate::directory::{Lost, Mailbox};
 use crate::journal::Entry;
 use crate::mark::Mark;
 use crate::record::Direction;
 use crate::trunks::Ticket;
+use crate::unknown::News;
+use crate::webhooks;
 
 /// What a call's task gets from outside.
 #[derive(Debug)]
@@ -74,6 +77,19 @@ pub(crate) enum Side {
     Refused { wacid: Wacid },
     /// A call of a former life of the bridge, which only ends.
     Former(Box<Entry>),
+    /// A call of the business that nobody here leads.
+    Lost { wacid: Wacid },
+}
+
+/// What an id that WhatsApp tells is to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    /// Its own, and not known before.
+    New,
+    /// Its own.
+    Same,
+    /// Another call's.
+    Other,
 }
 
 /// The audio path.
@@ -123,6 +139,8 @@ pub(crate) struct CallTask {
     /// Until it is closed.
     pub(super) media: Option<Media>,
     pub(super) summary: Option<Summary>,
+    /// What came after the end; as much as fits the mailbox.
+    pub(super) unread: Vec<Input>,
     pub(super) call: Call,
     /// Counts the call on its trunk.
     pub(super) ticket: Option<Ticket>,
@@ -151,10 +169,13 @@ impl CallTask {
             Side::Former(entry) => {
                 (entry.direction, entry.wacid.clone().map_or_else(OnceLock::new, OnceLock::from))
             }
+            Side::Lost { wacid } => (Direction::SipToWa, OnceLock::from(wacid.clone())),
         };
         let began_ms = match &side {
             Side::Former(entry) => entry.began_ms,
-            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } => shared.wall_ms(),
+            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } | Side::Lost { .. } => {
+                shared.wall_ms()
+            }
         };
         shared.directory.add(&mark.call, &mailbox);
         let legs: Vec<LegId> = pbx.legs.keys().copied().collect();
@@ -173,6 +194,7 @@ impl CallTask {
             media,
             summary: None,
             call: call.with_jitter(u64::from_be_bytes(shared.random())),
+            unread: Vec::new(),
             ticket: None,
             began_ms,
             hold: None,
@@ -203,7 +225,7 @@ impl CallTask {
                 shared.journal.remove(&id);
             }
         }
-        shared.directory.remove(&id, &remains.legs(), remains.wacid.get());
+        shared.directory.remove(shared.now(), &id, &remains.legs(), remains.wacid.get());
     }
 
     async fn run(mut self) {
@@ -230,10 +252,19 @@ impl CallTask {
     /// Nobody reads on: who still waits for an answer gets it.
     async fn turn_away(&mut self) {
         self.events.close();
-        while let Ok(input) = self.events.try_recv() {
-            if let Input::Replaces { by, .. } = input {
-                self.shared.directory.remove_leg(by);
-                self.respond(by, headers::refusal(Cause::NothingToReplace)).await;
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.extend(std::iter::from_fn(|| self.events.try_recv().ok()));
+        for input in unread {
+            match input {
+                Input::Replaces { by, .. } => {
+                    self.shared.directory.remove_leg(by);
+                    self.respond(by, headers::refusal(Cause::NothingToReplace)).await;
+                }
+                // There is a call at WhatsApp after all: it is ended like any that nobody leads.
+                Input::Webhook(event) if self.remains.wacid.get().is_none() => {
+                    webhooks::give(&self.shared, event);
+                }
+                Input::Webhook(_) | Input::Sip(..) | Input::Graph(_) | Input::Media(_) | Input::Shutdown => {}
             }
         }
     }
@@ -259,30 +290,49 @@ impl CallTask {
     }
 
     fn take_webhook(&mut self, event: WebhookEvent) {
+        let Some((news, is_over)) = News::of(&event).map(|news| (news.wacid.clone(), news.is_over)) else {
+            return;
+        };
+        if !self.is_of_this_call(&news, is_over) {
+            return;
+        }
         match event {
-            WebhookEvent::Connect(connect) => {
-                self.identify(&connect.wacid);
-                self.whatsapp_answer(&connect);
-            }
-            WebhookEvent::Status(status) => {
-                self.identify(&status.wacid);
-                match status.status {
-                    CallStatus::Ringing => self.tell(Event::WaRinging),
-                    CallStatus::Accepted => self.tell(Event::WaAccepted),
-                    CallStatus::Rejected => self.tell(Event::WaRejected),
-                    CallStatus::Other(word) => debug!(word, "unknown call status"),
-                }
-            }
+            WebhookEvent::Connect(connect) => self.whatsapp_answer(&connect),
+            WebhookEvent::Status(status) => match Event::of_status(&status.status) {
+                Some(event) => self.tell(event),
+                None => debug!(status = ?status.status, "unknown call status"),
+            },
             WebhookEvent::Terminate(terminate) => {
-                self.identify(&terminate.wacid);
-                let error = terminate.errors.first();
-                if let Some(error) = error {
+                if let Some(error) = terminate.errors.first() {
                     warn!(code = error.code, details = ?error.details, "WhatsApp ended the call");
                 }
-                self.tell(Event::WaTerminated { error: error.map(|error| error.code) });
+                self.tell(Event::of_terminate(&terminate));
             }
-            WebhookEvent::Other { .. } => {}
+            // The rest belongs to no call.
+            _ => {}
         }
+    }
+
+    /// The WhatsApp call id may come by the reply to `connect` or by any webhook. A second id for the
+    /// same call is another call, which nobody leads.
+    fn is_of_this_call(&mut self, wacid: &Wacid, is_over: bool) -> bool {
+        match self.identify(wacid) {
+            Identity::New if !is_over => self.tell(Event::Identified),
+            // There is nothing to end any more: the machine hears so at once.
+            Identity::New | Identity::Same => {}
+            Identity::Other => {
+                warn!(other = %wacid, "a second WhatsApp call for this one");
+                if is_over {
+                    self.shared.directory.bury(self.shared.now(), wacid);
+                } else {
+                    let number = self.remains.number.phone_number_id.clone();
+                    let lost = Lost { number, wacid: wacid.clone(), cause: Cause::Internal };
+                    birth::end_lost(&self.shared, &lost);
+                }
+                return false;
+            }
+        }
+        true
     }
 
     /// WhatsApp's answer to our offer; a repeated one is nothing new.
@@ -307,23 +357,34 @@ impl CallTask {
         self.tell(Event::WaConnect { usable });
     }
 
-    /// The WhatsApp call id may come by the reply to `connect` or by any webhook.
-    fn identify(&mut self, wacid: &Wacid) {
-        if self.remains.wacid.get().is_none() && self.remains.wacid.set(wacid.clone()).is_ok() {
-            tracing::Span::current().record("wacid", wacid.as_str());
-            self.shared.directory.identify(wacid, &self.mailbox);
-            self.keep(End::Terminate);
-            self.tell(Event::Identified);
+    fn identify(&mut self, wacid: &Wacid) -> Identity {
+        match self.remains.wacid.get() {
+            Some(known) if known == wacid => return Identity::Same,
+            Some(_) => return Identity::Other,
+            None => {}
         }
+        let _ = self.remains.wacid.set(wacid.clone());
+        tracing::Span::current().record("wacid", wacid.as_str());
+        self.keep(End::Terminate);
+        if self.shared.directory.identify(self.shared.now(), wacid, &self.mailbox) {
+            self.tell(Event::WaTerminated { error: None });
+        }
+        Identity::New
     }
 
     fn take_graph(&mut self, reply: GraphReply) {
         match reply {
             GraphReply::Connect(Ok(wacid)) => {
-                self.identify(&wacid);
-                self.tell(Event::ConnectReply(Ok(())));
+                if self.is_of_this_call(&wacid, false) {
+                    self.tell(Event::ConnectReply(Ok(())));
+                }
             }
-            GraphReply::Connect(Err(kind)) => self.tell(Event::ConnectReply(Err(kind))),
+            GraphReply::Connect(Err(kind)) => {
+                if may_have_started(kind) && self.remains.wacid.get().is_none() {
+                    self.shared.directory.lose_reply(&self.mark.call);
+                }
+                self.tell(Event::ConnectReply(Err(kind)));
+            }
             GraphReply::PreAccept(reply) => self.tell(Event::PreAcceptReply(reply)),
             GraphReply::Accept(reply) => self.tell(Event::AcceptReply(reply)),
             GraphReply::End(reply) => {

@@ -80,6 +80,7 @@ impl State {
             | Event::WaAccepted
             | Event::WaRejected
             | Event::WaTerminated { .. }
+            | Event::WaHungUp
             | Event::MediaHeard
             | Event::MediaFailed
             | Event::Shutdown => Next::To(self),

@@ -10,6 +10,7 @@ mod file;
 mod header;
 mod journal;
 mod manners;
+mod order;
 mod overlap;
 mod raw;
 mod routes;
@@ -22,19 +23,22 @@ mod tests;
 mod trunk;
 mod valid;
 mod value;
+mod webhook;
 
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use journal::Journal;
+pub use order::Order;
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{
     AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
     Targets, Tls, TlsIdentity, Trunk, User,
 };
-pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number, Webhook};
+pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
+pub use webhook::{Webhook, WebhookTls};
 
 use error::{Place, Report};
 

@@ -83,8 +83,18 @@ tables! {
     Webhook {
         listen: text -> Field<String>,
         path: text -> Field<String>,
-        app_secret: secret -> Field<SecretAt>,
+        app_secret: secrets -> Field<Vec<Field<SecretAt>>>,
         verify_token: secret -> Field<SecretAt>,
+        tls: optional -> Option<WebhookTls>,
+        pass_on: tables -> Vec<PassOn>,
+    }
+    WebhookTls {
+        certificate: text -> Field<String>,
+        key: text -> Field<String>,
+    }
+    PassOn {
+        url: text -> Field<String>,
+        fields: texts -> Field<Vec<Field<String>>>,
     }
     Admin {
         listen: text -> Field<String>,
@@ -95,6 +105,9 @@ tables! {
         answer_on: text -> Field<String>,
         rejected_as: integer -> Field<i64>,
         invite_after: text -> Field<String>,
+        stale_after_s: integer -> Field<i64>,
+        remember_h: integer -> Field<i64>,
+        unknown_calls: text -> Field<String>,
     }
     Trunk {
         name: text -> Field<String>,

@@ -214,6 +214,29 @@ impl<'a> Table<'a> {
     /// the secret.
     pub(super) fn secret(&mut self, key: &'static str, report: &mut Report) -> Field<SecretAt> {
         let field = self.take(key);
+        self.secret_at(field, report)
+    }
+
+    /// One secret, or a list of them.
+    pub(super) fn secrets(&mut self, key: &'static str, report: &mut Report) -> Field<Vec<Field<SecretAt>>> {
+        let field = self.take(key);
+        let place = field.place.clone();
+        field.then(|value| match value {
+            DeValue::Array(items) => {
+                let item = |item: Spanned<DeValue<'a>>| {
+                    let place = Place { key: place.key.clone(), line: self.line(&item) };
+                    self.secret_at(Field { place, value: Given::Good(item.into_inner()) }, report)
+                };
+                Given::Good(items.into_iter().map(item).collect())
+            }
+            single => {
+                let single = Field { place, value: Given::Good(single) };
+                Given::Good(vec![self.secret_at(single, report)])
+            }
+        })
+    }
+
+    fn secret_at(&self, field: Field<DeValue<'a>>, report: &mut Report) -> Field<SecretAt> {
         let place = field.place.clone();
         let table = field.check(report, |value| match value {
             DeValue::Table(values) => Ok(values),

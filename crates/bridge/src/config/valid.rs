@@ -9,6 +9,7 @@ use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
 use super::journal::Journal;
+use super::order::Order;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
 use super::secret::LiveSecret;
@@ -16,6 +17,7 @@ use super::sip::Sip;
 use super::table::{self, Field, SecretAt};
 use super::trunk::Trunk;
 use super::value::{self, within};
+use super::webhook::Webhook;
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
 
 /// The whole configuration.
@@ -33,6 +35,8 @@ pub struct Config {
     pub admin: Admin,
     /// Limits and choices of a call.
     pub calls: Settings,
+    /// What webhooks that come late, or of no call of ours, lead to.
+    pub order: Order,
     /// The PBXs; at least one. Their place here is their id.
     pub trunks: Vec<Trunk>,
     /// The business numbers; at least one.
@@ -76,19 +80,6 @@ pub struct Graph {
     pub url: String,
     /// Its version, such as `v25.0`.
     pub version: String,
-}
-
-/// Where WhatsApp's webhooks come in.
-#[derive(Clone, Debug)]
-pub struct Webhook {
-    /// Plain HTTP, behind a proxy that does TLS; port 0 takes any free one.
-    pub listen: SocketAddr,
-    /// The path, plain.
-    pub path: String,
-    /// Signs the webhooks.
-    pub app_secret: LiveSecret,
-    /// Proves to WhatsApp that the URL is ours.
-    pub verify_token: LiveSecret,
 }
 
 /// Health and metrics.
@@ -167,13 +158,15 @@ impl Checker<'_> {
         let log = self.log(raw.log);
         let journal = self.journal(raw.journal);
         overlap::check(&claims, self.report);
+        let (calls, order) = calls?;
         Some(Config {
             sip: sip?,
             media: media?,
             graph: graph?,
             webhook: webhook?,
             admin: Admin { listen: admin? },
-            calls: calls?,
+            calls,
+            order,
             trunks,
             numbers,
             log: log?,
@@ -263,14 +256,6 @@ impl Checker<'_> {
         Some(Graph { url: url?, version: version? })
     }
 
-    fn webhook(&mut self, raw: raw::Webhook, claims: &mut Vec<Claim>) -> Option<Webhook> {
-        let listen = self.listener(raw.listen, ([127, 0, 0, 1], 8080), Use::Tcp, claims);
-        let path = raw.path.check(self.report, |text| value::url_path(&text)).or("/webhook".into());
-        let app_secret = self.secret(raw.app_secret);
-        let verify_token = self.secret(raw.verify_token);
-        Some(Webhook { listen: listen?, path: path?, app_secret: app_secret?, verify_token: verify_token? })
-    }
-
     pub(super) fn secret(&mut self, field: Field<SecretAt>) -> Option<LiveSecret> {
         let (env, folder) = (self.env, self.folder);
         let secret = field.check(self.report, |at| match at {
@@ -280,7 +265,7 @@ impl Checker<'_> {
         secret.required(self.report, table::SECRET_REMEDY)
     }
 
-    fn calls(&mut self, raw: raw::Calls) -> Option<Settings> {
+    fn calls(&mut self, raw: raw::Calls) -> Option<(Settings, Order)> {
         let default = Settings::default();
         let ring_limit_out = raw.ring_limit_out_s.check(self.report, seconds(1..=180));
         let ring_limit_in = raw.ring_limit_in_s.check(self.report, seconds(1..=60));
@@ -299,7 +284,8 @@ impl Checker<'_> {
             603 => Ok(true),
             other => Err(format!("{other} is not offered: write 486 (busy) or 603 (decline)")),
         });
-        Some(Settings {
+        let order = self.order(raw.stale_after_s, raw.remember_h, raw.unknown_calls);
+        let settings = Settings {
             ring_limit_out: ring_limit_out.or(default.ring_limit_out)?,
             ring_limit_in: ring_limit_in.or(default.ring_limit_in)?,
             answer_on: answer_on.or(default.answer_on)?,
@@ -307,7 +293,8 @@ impl Checker<'_> {
             rejected_is_603: rejected_as.or(default.rejected_is_603)?,
             // By trunk.
             ..default
-        })
+        };
+        Some((settings, order?))
     }
 
     pub(super) fn choice<T: Copy>(&mut self, field: Field<String>, choices: &[(&str, T)]) -> Field<T> {

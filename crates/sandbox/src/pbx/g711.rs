@@ -4,7 +4,7 @@ const MU_BIAS: i32 = 0x84;
 const MU_CLIP: i32 = 32_635;
 
 /// One linear sample as mu-law.
-pub(super) fn encode_mu(sample: i16) -> u8 {
+pub(crate) fn encode_mu(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x80 } else { 0 };
     let magnitude = i32::from(sample).abs().min(MU_CLIP) + MU_BIAS;
     let exponent = (magnitude.ilog2() as i32 - 7).max(0);
@@ -13,7 +13,7 @@ pub(super) fn encode_mu(sample: i16) -> u8 {
 }
 
 /// One mu-law byte as a linear sample.
-pub(super) fn decode_mu(byte: u8) -> i16 {
+pub(crate) fn decode_mu(byte: u8) -> i16 {
     let byte = !byte;
     let exponent = i32::from(byte >> 4 & 7);
     let magnitude = (((i32::from(byte & 0x0F) << 3) + MU_BIAS) << exponent) - MU_BIAS;
@@ -21,7 +21,7 @@ pub(super) fn decode_mu(byte: u8) -> i16 {
 }
 
 /// One linear sample as A-law.
-pub(super) fn encode_a(sample: i16) -> u8 {
+pub(crate) fn encode_a(sample: i16) -> u8 {
     let (sign, magnitude) = if sample < 0 { (0, !i32::from(sample)) } else { (0x80, i32::from(sample)) };
     let companded = match magnitude >> 8 {
         0 => magnitude >> 4,
@@ -34,7 +34,7 @@ pub(super) fn encode_a(sample: i16) -> u8 {
 }
 
 /// One A-law byte as a linear sample.
-pub(super) fn decode_a(byte: u8) -> i16 {
+pub(crate) fn decode_a(byte: u8) -> i16 {
     let byte = byte ^ 0x55;
     let (exponent, mantissa) = (i32::from(byte >> 4 & 7), i32::from(byte & 0x0F));
     let magnitude = match exponent {

@@ -10,7 +10,7 @@ mod change;
 mod check;
 mod core;
 mod digest;
-mod g711;
+pub(crate) mod g711;
 mod incoming;
 mod media;
 mod outgoing;

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::call::{Call, CallState, Direction, Party};
 use super::config::BusinessNumber;
+use super::faults::{ApiError, GraphFault};
 use super::graph::Done;
 use super::hub::Hub;
 use super::media;
-use super::scenario::{ApiError, GraphFault};
+
 use super::script;
 use super::sdp;
 
@@ -25,7 +26,9 @@ pub(crate) fn digits(number: &str) -> String {
 /// `connect`: the business calls a user.
 pub(crate) fn connect(hub: &Arc<Hub>, number: BusinessNumber, json: &Value) -> Result<Done, ApiError> {
     let user = callee(json)?;
-    let offer = sdp::read_offer(session(json, "offer")?).map_err(|error| ApiError::sdp(&error))?;
+    hub.may_begin(&number)?;
+    let offer = sdp::read_offer(session(json, "offer")?, hub.extra_codecs(&number))
+        .map_err(|error| ApiError::sdp(&error))?;
     let callback_data = callback_data(json)?;
     if user == number.display_number {
         return Err(ApiError::new(
@@ -40,13 +43,16 @@ pub(crate) fn connect(hub: &Arc<Hub>, number: BusinessNumber, json: &Value) -> R
         let details = "There is already an active call with this user";
         return Err(ApiError::new(400, 138_003, "Duplicate call", details));
     }
-    let behaviour = (hub.config.directory)(&user);
-    let fault = behaviour.graph.clone();
-    if let Some(GraphFault::Error(error)) = fault {
-        return Err(error);
+    hub.may_ring(&number, &user)?;
+    let behaviour = hub.behaviour(&user);
+    match behaviour.graph.clone() {
+        Some(GraphFault::Error(error)) => return Err(error),
+        Some(fault) if !fault.works() => return Ok(Done::nothing(fault)),
+        _ => {}
     }
     let broken = |error: String| ApiError::new(500, 131_000, "Something went wrong", &error);
     let media = hub.relay.socket.local_addr().map_err(|error| broken(error.to_string()))?;
+    let fault = behaviour.graph.clone();
     let reply_after = match fault {
         Some(GraphFault::Delay(time)) if !behaviour.webhooks.before_reply => time,
         _ => Duration::ZERO,
@@ -58,7 +64,7 @@ pub(crate) fn connect(hub: &Arc<Hub>, number: BusinessNumber, json: &Value) -> R
     let call = hub.add(call);
     script::business_initiated(hub, &call, offer, reply_after + hub.config.timings.graph_delay.1);
     let body = json!({ "messaging_product": "whatsapp", "calls": [{ "id": call.wacid }], "success": true });
-    Ok(Done { body, call, fault })
+    Ok(Done { body, call: Some(call), fault })
 }
 
 /// `pre_accept`: media may be set up.
@@ -103,7 +109,8 @@ pub(crate) fn terminate(hub: &Arc<Hub>, json: &Value) -> Result<Done, ApiError> 
 }
 
 fn success(call: Arc<Call>) -> Done {
-    Done { body: json!({ "messaging_product": "whatsapp", "success": true }), call, fault: None }
+    let body = json!({ "messaging_product": "whatsapp", "success": true });
+    Done { body, call: Some(call), fault: None }
 }
 
 /// The SDP answer of `pre_accept` or `accept`: both must be the same bytes.
@@ -117,7 +124,8 @@ fn take_answer(hub: &Arc<Hub>, call: &Arc<Call>, json: &Value) -> Result<(), Api
             Err(ApiError::sdp("The SDP of accept is not the SDP of pre_accept"))
         };
     }
-    let remote = sdp::read_answer(answer).map_err(|error| ApiError::sdp(&error))?;
+    let remote =
+        sdp::read_answer(answer, hub.extra_codecs(&call.number)).map_err(|error| ApiError::sdp(&error))?;
     call.facts().answer = Some(answer.to_owned());
     // The bridge is active (it was checked): we are the DTLS server.
     media::begin(hub, call, remote, false);
@@ -158,7 +166,7 @@ fn session<'a>(json: &'a Value, kind: &str) -> Result<&'a str, ApiError> {
 }
 
 /// `to` wins over `recipient`.
-fn callee(json: &Value) -> Result<String, ApiError> {
+pub(crate) fn callee(json: &Value) -> Result<String, ApiError> {
     let phone = json["to"].as_str().map(digits);
     if let Some(phone) = phone {
         let good = (6..=15).contains(&phone.len()) && phone.bytes().all(|byte| byte.is_ascii_digit());

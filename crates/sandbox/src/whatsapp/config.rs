@@ -1,10 +1,11 @@
 //! How the simulated WhatsApp is set up: addresses, secrets, times.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::permission::Permissions;
 use super::scenario::{self, Behaviour};
 use crate::ladder::Ladder;
 
@@ -34,6 +35,14 @@ pub struct WhatsAppConfig {
     pub display_number: String,
     /// The WhatsApp Business Account.
     pub waba_id: String,
+    /// The app: its token is `app_id|app_secret`.
+    pub app_id: String,
+    /// Where the control API listens; nowhere where nothing is said.
+    pub control: Option<SocketAddr>,
+    /// Certificate (PEM) of an authority that is trusted for webhooks by https beside those of the system.
+    pub webhook_authority: Option<String>,
+    /// Whether users must have given permission to be called.
+    pub permissions: Permissions,
     /// Numbers beside that one.
     pub more_numbers: Vec<BusinessNumber>,
     /// Delays and limits.
@@ -59,6 +68,10 @@ impl WhatsAppConfig {
             phone_number_id: "106540352242922".to_owned(),
             display_number: "15550783881".to_owned(),
             waba_id: "102290129340398".to_owned(),
+            app_id: "670843887433847".to_owned(),
+            control: None,
+            webhook_authority: None,
+            permissions: Permissions::Off,
             more_numbers: Vec::new(),
             timings: Timings::default(),
             directory: Arc::new(scenario::by_number),

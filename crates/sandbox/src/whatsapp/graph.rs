@@ -1,65 +1,28 @@
-//! The Graph API: `POST /{version}/{phone number id}/calls` with the five actions of WhatsApp calling.
+//! The Graph API: what every request goes through, from its path to its reply.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::actions;
 use super::call::Call;
 use super::config::BusinessNumber;
-use super::hub::{Hub, lock};
+use super::faults::{ApiError, GraphFault, Reply, error_reply};
+use super::hub::Hub;
+use super::operation::{Action, Operation, Target};
 use super::random;
-use super::scenario::{ApiError, GraphFault};
+use super::wire::Knife;
+use super::{actions, messages, settings, subscriptions, token};
 use crate::ladder::Lane;
 
 /// Longest request body.
 const MAX_BODY: usize = 256 * 1024;
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Call a user.
-    Connect,
-    /// Take the media of a user's call before it is answered.
-    PreAccept,
-    /// Answer it.
-    Accept,
-    /// Reject it.
-    Reject,
-    /// Hang up.
-    Terminate,
-}
-
-impl Action {
-    fn read(text: &str) -> Option<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "connect" => Some(Self::Connect),
-            "pre_accept" => Some(Self::PreAccept),
-            "accept" => Some(Self::Accept),
-            "reject" => Some(Self::Reject),
-            "terminate" => Some(Self::Terminate),
-            _ => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::PreAccept => "pre_accept",
-            Self::Accept => "accept",
-            Self::Reject => "reject",
-            Self::Terminate => "terminate",
-        }
-    }
-}
 
 /// One request to the Graph API and its reply.
 #[derive(Clone, Debug)]
@@ -67,170 +30,228 @@ pub struct GraphRequest {
     /// Time since the sandbox started.
     pub at: Duration,
     /// `None` where it could not be read.
+    pub operation: Option<Operation>,
+    /// The same where it is an action of a call.
     pub action: Option<Action>,
+    /// `GET`, `POST` or `DELETE`.
+    pub method: String,
+    /// The path, with version and ids.
+    pub path: String,
+    /// The parameters of its query or form, without the token.
+    pub parameters: Vec<(String, String)>,
     /// The call it names, or that it made.
     pub wacid: Option<String>,
     /// The JSON body.
     pub body: Value,
-    /// HTTP status of the reply.
+    /// HTTP status of the reply; 0 where none came.
     pub status: u16,
     /// The error code of the reply.
     pub code: Option<u32>,
 }
 
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
-    Router::new()
-        .route("/{version}/{number}/calls", post(calls))
-        .fallback(|| async { error_reply(&unknown_path()) })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(hub)
+    Router::new().fallback(front).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(hub)
 }
 
 fn unknown_path() -> ApiError {
-    ApiError::new(
-        400,
-        2500,
-        "Unknown path components",
-        "The sandbox knows POST /{version}/{number}/calls only",
-    )
+    let details = "The sandbox knows the calling API only: see docs/sandbox.md";
+    ApiError::new(400, 2500, "Unknown path components", details)
 }
 
-async fn calls(
+async fn front(
     State(hub): State<Arc<Hub>>,
-    Path((version, number)): Path<(String, String)>,
+    ConnectInfo(knife): ConnectInfo<Knife>,
+    method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let (reply, replied) = oneshot::channel();
+    let form = content_type(&headers).starts_with("application/x-www-form-urlencoded");
+    let Some(target) = Target::read(&method, &uri, form, &body) else {
+        return error_reply(&unknown_path());
+    };
+    let (sender, replied) = oneshot::channel();
     let shared = Arc::clone(&hub);
     // In a task of its own: what has begun is done, even where the bridge no longer waits for the reply.
     hub.spawn(async move {
-        let _ = reply.send(handle(&shared, &version, &number, &headers, &body).await);
+        let _ = sender.send(handle(&shared, target, &headers, body.is_empty()).await);
     });
-    replied.await.unwrap_or_else(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
+    match replied.await {
+        Ok(reply) => reply.send(&hub, &knife).await,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// What a good request led to.
 pub(crate) struct Done {
     pub(crate) body: Value,
-    pub(crate) call: Arc<Call>,
+    pub(crate) call: Option<Arc<Call>>,
     /// A fault of the reply that the call's scenario asks for.
     pub(crate) fault: Option<GraphFault>,
 }
 
-async fn handle(hub: &Arc<Hub>, version: &str, number: &str, headers: &HeaderMap, body: &[u8]) -> Response {
+impl Done {
+    pub(crate) fn reply(body: Value) -> Self {
+        Self { body, call: None, fault: None }
+    }
+
+    pub(crate) fn success() -> Self {
+        Self::reply(json!({ "success": true }))
+    }
+
+    /// The request does not work; this is all that is seen of it.
+    pub(crate) fn nothing(fault: GraphFault) -> Self {
+        Self { body: json!({}), call: None, fault: Some(fault) }
+    }
+}
+
+async fn handle(hub: &Arc<Hub>, target: Target, headers: &HeaderMap, bare: bool) -> Reply {
     let at = hub.now();
     let delay = random::between(hub.config.timings.graph_delay);
     tokio::time::sleep(delay / 2).await;
-    let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let action = json["action"].as_str().and_then(Action::read);
-    let forced = action.and_then(|action| take_fault(hub, action));
-    let user = user_of(hub, &json);
-    let ladder = &hub.config.ladder;
-    ladder.log(&user, Lane::Bridge, Lane::WhatsApp, format!("POST {}", name(action)));
-    let outcome = match (authorize(hub, version, number, headers), &forced) {
-        (Err(error), _) => Err(error),
-        (Ok(_), Some(GraphFault::Error(error))) => Err(error.clone()),
-        (Ok(number), _) => act(hub, action, number, &json),
+    let operation = target.operation();
+    let name = operation.map_or("?", Operation::name);
+    let forced = operation.and_then(|operation| hub.take_fault(operation));
+    let user = user_of(hub, &target);
+    hub.config.ladder.log(&user, Lane::Bridge, Lane::WhatsApp, format!("{} {name}", target.method));
+    let outcome = match authorize(hub, &target, headers, bare) {
+        Err(error) => Err(error),
+        Ok(()) => match forced {
+            Some(GraphFault::Error(error)) => Err(error),
+            Some(fault) if !fault.works() => Ok(Done::nothing(fault)),
+            forced => execute(hub, operation, &target)
+                .await
+                .map(|done| Done { fault: forced.or(done.fault.clone()), ..done }),
+        },
     };
     tokio::time::sleep(delay / 2).await;
-    let mut record = GraphRequest {
-        at,
-        action,
-        wacid: json["call_id"].as_str().map(str::to_owned),
-        body: json,
-        status: 200,
-        code: None,
-    };
-    let response = match outcome {
+    let mut record = record(at, target, operation);
+    let reply = match outcome {
         Err(error) => {
             (record.status, record.code) = (error.status, Some(error.code));
             let label = format!("{} code {}: {}", error.status, error.code, error.details);
-            ladder.log(&user, Lane::WhatsApp, Lane::Bridge, label);
-            error_reply(&error)
+            hub.config.ladder.log(&user, Lane::WhatsApp, Lane::Bridge, label);
+            Reply::error(&error)
         }
         Ok(done) => {
-            record.wacid = Some(done.call.wacid.clone());
-            let response = good_reply(&done, forced.or(done.fault.clone())).await;
-            record.status = response.status().as_u16();
-            hub.log(&done.call, Lane::WhatsApp, Lane::Bridge, format!("{} {}", record.status, name(action)));
-            response
+            record.wacid = done.call.as_ref().map(|call| call.wacid.clone()).or(record.wacid);
+            if let Some(GraphFault::Delay(time)) = done.fault {
+                tokio::time::sleep(time).await;
+            }
+            if let Some(GraphFault::ErrorAfter(error)) = &done.fault {
+                record.code = Some(error.code);
+            }
+            let reply = Reply::good(&done.body, done.fault.as_ref());
+            record.status = reply.status();
+            let label = match record.status {
+                0 => format!("no answer to {name}"),
+                status => format!("{status} {name}"),
+            };
+            hub.config.ladder.log(&user, Lane::WhatsApp, Lane::Bridge, label);
+            reply
         }
     };
     hub.requests.add(record);
-    response
+    reply
 }
 
-async fn good_reply(done: &Done, fault: Option<GraphFault>) -> Response {
-    match fault {
-        Some(GraphFault::Delay(time)) => tokio::time::sleep(time).await,
-        Some(GraphFault::Garbage { status, body }) => {
-            return (StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body).into_response();
-        }
-        Some(GraphFault::Error(_)) | None => {}
+fn record(at: Duration, target: Target, operation: Option<Operation>) -> GraphRequest {
+    let action = match operation {
+        Some(Operation::Call(action)) => Some(action),
+        _ => None,
+    };
+    let secret = |name: &str| name == "access_token" || name == "input_token";
+    GraphRequest {
+        at,
+        operation,
+        action,
+        method: target.method.to_string(),
+        path: target.path,
+        parameters: target.parameters.into_iter().filter(|(name, _)| !secret(name)).collect(),
+        wacid: target.json["call_id"].as_str().map(str::to_owned),
+        body: target.json,
+        status: 200,
+        code: None,
     }
-    json_reply(200, &done.body)
 }
 
-fn name(action: Option<Action>) -> &'static str {
-    action.map_or("?", Action::name)
+/// What must be right before anything happens: the token, the object, the kind of the body.
+fn authorize(hub: &Hub, target: &Target, headers: &HeaderMap, bare: bool) -> Result<(), ApiError> {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+    let given = bearer.or_else(|| target.parameter("access_token"));
+    token::check(hub, target.operation(), given.as_deref())?;
+    let json = content_type(headers).starts_with("application/json");
+    match target.operation() {
+        Some(Operation::SubscribedApps | Operation::SetSubscribedApps) => {
+            own(&target.object, &hub.config.waba_id)
+        }
+        Some(Operation::Subscriptions | Operation::SetSubscriptions) => {
+            own(&target.object, &hub.config.app_id)
+        }
+        Some(Operation::DebugToken) => Ok(()),
+        _ if bare || json => number_of(hub, target).map(drop),
+        _ => number_of(hub, target).and(Err(ApiError::parameter("The body must be JSON"))),
+    }
 }
 
-fn take_fault(hub: &Hub, action: Action) -> Option<GraphFault> {
-    let mut faults = lock(&hub.faults);
-    let index = faults.iter().position(|(of, _)| *of == action)?;
-    Some(faults.remove(index).1)
+/// There is one WABA and one app.
+fn own(asked: &str, known: &str) -> Result<(), ApiError> {
+    if asked == known { Ok(()) } else { Err(no_object(asked)) }
 }
 
 /// The number that the request is made for.
-fn authorize(
-    hub: &Hub,
-    version: &str,
-    number: &str,
-    headers: &HeaderMap,
-) -> Result<BusinessNumber, ApiError> {
-    let numbered = version.strip_prefix('v').and_then(|rest| rest.split_once('.'));
-    if !numbered.is_some_and(|(major, minor)| major.parse::<u8>().is_ok() && minor.parse::<u8>().is_ok()) {
-        return Err(unknown_path());
-    }
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match given.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(token) if token == hub.config.token => {}
-        Some(_) => {
-            return Err(ApiError::new(401, 190, "Invalid OAuth access token", "Cannot parse access token"));
+fn number_of(hub: &Hub, target: &Target) -> Result<BusinessNumber, ApiError> {
+    hub.config.number(&target.object).ok_or_else(|| no_object(&target.object))
+}
+
+pub(crate) fn no_object(id: &str) -> ApiError {
+    let details = format!("Object with ID '{id}' does not exist or cannot be loaded");
+    ApiError::new(400, 33, "Unsupported request", &details)
+}
+
+async fn execute(hub: &Arc<Hub>, operation: Option<Operation>, target: &Target) -> Result<Done, ApiError> {
+    match operation {
+        Some(Operation::Call(action)) => act(hub, Some(action), number_of(hub, target)?, &target.json),
+        None => act(hub, None, number_of(hub, target)?, &target.json),
+        Some(Operation::Settings) => Ok(settings::read(hub, &number_of(hub, target)?, target)),
+        Some(Operation::SetSettings) => settings::write(hub, &number_of(hub, target)?, target),
+        Some(Operation::CallPermissions) => messages::permission(hub, &number_of(hub, target)?, target),
+        Some(Operation::Messages) => messages::send(hub, &number_of(hub, target)?, target),
+        Some(Operation::SubscribedApps | Operation::SetSubscribedApps) => {
+            Ok(subscriptions::apps(hub, target))
         }
-        None => {
-            return Err(ApiError::new(
-                401,
-                190,
-                "An access token is required",
-                "No bearer token in the request",
-            ));
-        }
-    }
-    let number = hub.config.number(number).ok_or_else(|| {
-        let details = format!("Object with ID '{number}' does not exist or cannot be loaded");
-        ApiError::new(400, 33, "Unsupported post request", &details)
-    })?;
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if kind.starts_with("application/json") {
-        Ok(number)
-    } else {
-        Err(ApiError::parameter("The body must be JSON"))
+        Some(Operation::Subscriptions) => Ok(subscriptions::read(hub)),
+        Some(Operation::SetSubscriptions) => subscriptions::write(hub, target).await,
+        Some(Operation::DebugToken) => token::debug(hub, target),
+        Some(Operation::Number) => Ok(number(hub, &number_of(hub, target)?, target)),
     }
 }
 
+/// `GET /{number}`: all fields, or those that are asked for.
+fn number(hub: &Hub, number: &BusinessNumber, target: &Target) -> Done {
+    let mut all = hub.number_fields(number);
+    let fields = target.parameter("fields").unwrap_or_default();
+    let wanted: Vec<&str> = fields.split(',').filter(|field| !field.is_empty()).collect();
+    if let (false, Some(object)) = (wanted.is_empty(), all.as_object_mut()) {
+        object.retain(|name, _| name == "id" || wanted.contains(&name.as_str()));
+    }
+    Done::reply(all)
+}
+
+/// An action of a call.
 fn act(
     hub: &Arc<Hub>,
     action: Option<Action>,
     number: BusinessNumber,
     json: &Value,
 ) -> Result<Done, ApiError> {
-    if json["messaging_product"] != "whatsapp" {
-        return Err(ApiError::parameter(
-            "The parameter messaging_product is required and must be 'whatsapp'",
-        ));
-    }
+    product(json)?;
+    hub.may_call(&number)?;
     let known = json["call_id"].as_str().and_then(|wacid| hub.find(wacid));
     if known.is_some_and(|call| call.number != number) {
         return Err(ApiError::parameter("The call is not one of this number"));
@@ -245,33 +266,18 @@ fn act(
     }
 }
 
+pub(crate) fn product(json: &Value) -> Result<(), ApiError> {
+    if json["messaging_product"] == "whatsapp" {
+        return Ok(());
+    }
+    Err(ApiError::parameter("The parameter messaging_product is required and must be 'whatsapp'"))
+}
+
 /// Whose call a request is about: the key in the ladder.
-fn user_of(hub: &Hub, json: &Value) -> String {
+fn user_of(hub: &Hub, target: &Target) -> String {
+    let json = &target.json;
     let called = json["to"].as_str().or(json["recipient"].as_str()).map(actions::digits);
     let known = || Some(hub.find(json["call_id"].as_str()?)?.user.clone());
-    called.or_else(known).unwrap_or_default()
-}
-
-fn json_reply(status: u16, body: &Value) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, "application/json; charset=UTF-8")], body.to_string()).into_response()
-}
-
-/// Meta's error envelope.
-fn error_reply(error: &ApiError) -> Response {
-    let mut inner = json!({
-        "message": format!("(#{}) {}", error.code, error.message),
-        "type": "OAuthException",
-        "code": error.code,
-        "error_data": { "messaging_product": "whatsapp", "details": error.details },
-        "fbtrace_id": random::base64(&random::bytes::<9>()),
-    });
-    if let Some(subcode) = error.subcode {
-        inner["error_subcode"] = json!(subcode);
-    }
-    let mut response = json_reply(error.status, &json!({ "error": inner }));
-    if let Some(seconds) = error.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
+    let asked = || target.parameter("user_wa_id").or(target.parameter("recipient"));
+    called.or_else(known).or_else(asked).map(|user| actions::digits(&user)).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! What all parts of the simulated WhatsApp share.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,9 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, CallState, Direction, End, Party};
 use super::config::WhatsAppConfig;
-use super::graph::{Action, GraphRequest};
+use super::faults::GraphFault;
+use super::graph::GraphRequest;
+use super::messages::Rate;
+use super::operation::Operation;
+use super::permission::{Book, PermissionAnswer, PermissionShape, Permissions};
+use super::post::Post;
 use super::relay::Relay;
-use super::scenario::GraphFault;
+use super::scenario::Behaviour;
+use super::settings::Settings;
+use super::subscriptions::Subscriptions;
+use super::token::Token;
 use super::webhook::Delivery;
 use crate::ladder::Lane;
 
@@ -24,6 +32,11 @@ const KEPT_RECORDS: usize = 20_000;
 /// Business-initiated calls that nobody has asked for yet; the oldest go first.
 const ARRIVALS: usize = 1024;
 
+/// Requests of `call_permissions` in a second.
+const PERMISSION_RATE: usize = 100;
+/// Faults waiting for their requests; more are not taken.
+const FAULTS: usize = 100_000;
+
 pub(crate) struct Hub {
     pub(crate) config: WhatsAppConfig,
     pub(crate) started: Instant,
@@ -31,7 +44,25 @@ pub(crate) struct Hub {
     pub(crate) http: reqwest::Client,
     pub(crate) relay: Relay,
     pub(crate) stop: CancellationToken,
-    pub(crate) faults: Mutex<Vec<(Action, GraphFault)>>,
+    pub(crate) token: Mutex<Token>,
+    pub(crate) settings: Mutex<HashMap<String, Settings>>,
+    pub(crate) subscriptions: Mutex<Subscriptions>,
+    pub(crate) book: Mutex<Book>,
+    pub(crate) permissions: Mutex<Permissions>,
+    pub(crate) permission_shape: Mutex<PermissionShape>,
+    /// Requests of `call_permissions` in a second.
+    pub(crate) permission_rate: Mutex<usize>,
+    /// Whether a free-form permission request needs an open conversation (138011).
+    pub(crate) needs_conversation: Mutex<bool>,
+    /// What users say to permission requests, where it is not their number that says it.
+    pub(crate) answers: Mutex<HashMap<String, PermissionAnswer>>,
+    /// What numbers do that were changed by hand.
+    pub(crate) numbers: Mutex<HashMap<String, Behaviour>>,
+    pub(crate) asked: Rate,
+    pub(crate) post: Mutex<Post>,
+    /// How far the sandbox's clock is ahead.
+    ahead: Mutex<Duration>,
+    pub(crate) faults: Mutex<VecDeque<(Operation, GraphFault)>>,
     pub(crate) requests: Records<GraphRequest>,
     pub(crate) deliveries: Records<Delivery>,
     pub(crate) arrived: Notify,
@@ -52,6 +83,10 @@ impl<T: Clone> Records<T> {
         records.push_back(record);
     }
 
+    pub(crate) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
     pub(crate) fn all(&self) -> Vec<T> {
         lock(&self.0).iter().cloned().collect()
     }
@@ -66,6 +101,19 @@ impl Hub {
         Self {
             started: Instant::now(),
             webhook_url: Mutex::new(config.webhook_url.clone()),
+            token: Mutex::new(Token::new(config.token.clone())),
+            settings: Mutex::default(),
+            subscriptions: Mutex::new(Subscriptions::new(&config.app_id)),
+            book: Mutex::default(),
+            permissions: Mutex::new(config.permissions),
+            permission_shape: Mutex::default(),
+            permission_rate: Mutex::new(PERMISSION_RATE),
+            needs_conversation: Mutex::default(),
+            answers: Mutex::default(),
+            numbers: Mutex::default(),
+            asked: Rate::default(),
+            post: Mutex::default(),
+            ahead: Mutex::default(),
             config,
             http,
             relay,
@@ -83,6 +131,33 @@ impl Hub {
     /// Time since the start, for records.
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// What a dialled number does.
+    pub(crate) fn behaviour(&self, number: &str) -> Behaviour {
+        let by_hand = lock(&self.numbers).get(number).cloned();
+        by_hand.unwrap_or_else(|| (self.config.directory)(number))
+    }
+
+    /// The sandbox's own clock, which tests may move on.
+    pub(crate) fn clock(&self) -> SystemTime {
+        SystemTime::now() + *lock(&self.ahead)
+    }
+
+    /// Moves it on.
+    pub(crate) fn advance(&self, time: Duration) {
+        *lock(&self.ahead) += time;
+    }
+
+    /// How far it is ahead of the system's.
+    pub(crate) fn ahead(&self) -> Duration {
+        *lock(&self.ahead)
+    }
+
+    /// A time of that clock in UNIX seconds of the clock of everybody else.
+    pub(crate) fn shown(&self, time: SystemTime) -> u64 {
+        let time = time.checked_sub(self.ahead()).unwrap_or(SystemTime::UNIX_EPOCH);
+        time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
     }
 
     /// Runs a task that ends with the sandbox.
@@ -159,6 +234,21 @@ impl Hub {
         let mut arrivals = lock(&self.arrivals);
         let index = arrivals.iter().position(|call| call.user == number)?;
         arrivals.remove(index)
+    }
+
+    /// The next `times` requests of this operation have this fault.
+    pub(crate) fn fault(&self, operation: Operation, fault: &GraphFault, times: usize) {
+        let wanted = std::iter::repeat_n((operation, fault.clone()), times.min(FAULTS));
+        let mut faults = lock(&self.faults);
+        faults.extend(wanted);
+        faults.truncate(FAULTS);
+    }
+
+    /// The oldest fault of that operation, once.
+    pub(crate) fn take_fault(&self, operation: Operation) -> Option<GraphFault> {
+        let mut faults = lock(&self.faults);
+        let index = faults.iter().position(|(of, _)| *of == operation)?;
+        faults.remove(index).map(|(_, fault)| fault)
     }
 
     /// Ends a call, once; its script sends the terminate webhook.

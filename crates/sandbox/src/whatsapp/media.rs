@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, MediaState, Party};
+use super::codes::NO_MEDIA;
 use super::hub::{Hub, lock};
 use super::scenario::MediaFault;
 use super::sdp::Remote;
@@ -18,8 +19,6 @@ use crate::ladder::Lane;
 const FRAME: Duration = Duration::from_millis(20);
 /// Frames between two looks of the watchdog.
 const WATCH_EVERY: u64 = 25;
-/// "Client terminated the call due to not receiving any media for a long time."
-const NO_MEDIA: u32 = 138_021;
 /// Longest DTLS record read after the handshake.
 const MAX_RECORD: usize = 2048;
 

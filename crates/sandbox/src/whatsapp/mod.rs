@@ -6,13 +6,21 @@
 
 mod actions;
 mod call;
+pub mod codes;
 mod config;
+mod control;
 mod dtmf;
+mod events;
+mod faults;
 mod graph;
 mod hub;
 mod ice_lite;
 mod media;
+mod messages;
+mod operation;
 mod payload;
+mod permission;
+mod post;
 mod random;
 mod recording;
 mod relay;
@@ -20,8 +28,13 @@ pub mod scenario;
 mod script;
 mod sdp;
 mod secure;
+mod settings;
+mod steer;
+mod subscriptions;
+mod token;
 mod user;
 mod webhook;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,15 +45,20 @@ use tokio::net::{TcpListener, UdpSocket};
 
 pub use self::call::{CallHandle, CallState, Direction, End, MediaState, Party, TimedOut};
 pub use self::config::{BusinessNumber, Directory, Timings, WhatsAppConfig};
-pub use self::graph::{Action, GraphRequest};
+pub use self::events::Event;
+pub use self::faults::{ApiError, GraphFault};
+pub use self::graph::GraphRequest;
 use self::hub::{Hub, lock};
+pub use self::operation::{Action, Operation};
+pub use self::permission::{PermissionAnswer, PermissionShape, Permissions};
+pub use self::post::WebhookFault;
 pub use self::recording::{Heard, RATE, Recording};
 use self::relay::Relay;
-pub use self::scenario::{
-    ApiError, Behaviour, GraphFault, MediaFault, Order, Pickup, UserCall, WebhookFaults,
-};
+pub use self::scenario::{Behaviour, Failure, MediaFault, Order, Pickup, SdpShape, UserCall, WebhookFaults};
 pub use self::sdp::DtlsSetup;
+pub use self::token::{MANAGEMENT, MESSAGING};
 pub use self::webhook::{Delivery, VerifyError};
+use self::wire::{Cuttable, Knife};
 use crate::ladder::Ladder;
 
 /// Meta gives a webhook this long.
@@ -51,6 +69,7 @@ pub struct WhatsApp {
     hub: Arc<Hub>,
     graph: SocketAddr,
     media: SocketAddr,
+    control: Option<SocketAddr>,
 }
 
 impl Drop for WhatsApp {
@@ -70,17 +89,29 @@ impl WhatsApp {
         let listener = TcpListener::bind((config.bind, config.graph_port)).await?;
         let socket = UdpSocket::bind((config.bind, config.media_port)).await?;
         let (graph, media) = (listener.local_addr()?, socket.local_addr()?);
-        let http =
-            reqwest::Client::builder().no_proxy().timeout(WEBHOOK_LIMIT).build().map_err(io::Error::other)?;
+        let mut http = reqwest::Client::builder().no_proxy().timeout(WEBHOOK_LIMIT);
+        if let Some(pem) = &config.webhook_authority {
+            let authority = reqwest::Certificate::from_pem(pem.as_bytes()).map_err(io::Error::other)?;
+            http = http.tls_certs_merge([authority]);
+        }
+        let http = http.build().map_err(io::Error::other)?;
+        let control = match config.control {
+            Some(addr) => Some(TcpListener::bind(addr).await?),
+            None => None,
+        };
         let hub = Arc::new(Hub::new(config, http, Relay::new(socket)));
         hub.spawn(relay::run(Arc::clone(&hub)));
-        let router = graph::router(Arc::clone(&hub));
+        let router = graph::router(Arc::clone(&hub)).into_make_service_with_connect_info::<Knife>();
         hub.spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
+            if let Err(error) = axum::serve(Cuttable(listener), router).await {
                 tracing::error!(%error, "the sandbox's Graph API stopped");
             }
         });
-        Ok(Self { hub, graph, media })
+        let control = match control {
+            Some(listener) => Some(control::serve(&hub, listener)?),
+            None => None,
+        };
+        Ok(Self { hub, graph, media, control })
     }
 
     /// `http://ip:port`: what the bridge takes for `https://graph.facebook.com`.
@@ -177,7 +208,7 @@ impl WhatsApp {
 
     /// The next `times` requests of this action have this fault.
     pub fn fail_next(&self, action: Action, times: usize, fault: &GraphFault) {
-        lock(&self.hub.faults).extend(std::iter::repeat_n((action, fault.clone()), times));
+        self.fault(action, fault, times);
     }
 
     /// Takes back what [`fail_next`](Self::fail_next) has left.

@@ -5,15 +5,18 @@ use std::time::SystemTime;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Direction};
+use super::codes;
 use super::config::{BusinessNumber, WhatsAppConfig};
+use super::scenario::UserCall;
 
 /// Seconds of UNIX time as text: Meta's timestamps.
 fn seconds(time: SystemTime) -> String {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().to_string()
 }
 
-fn now() -> String {
-    seconds(SystemTime::now())
+/// Now, or as long ago as the call's webhooks pretend.
+fn now(call: &Call) -> String {
+    seconds(SystemTime::now() - call.behaviour.webhooks.aged)
 }
 
 /// Leaves out what is absent.
@@ -41,25 +44,39 @@ fn envelope(
 
 const NONE: (&str, Option<Value>) = ("", None);
 
+fn errors(code: u32) -> Value {
+    let title = codes::title(code);
+    json!([{ "code": code, "title": title, "message": title, "error_data": { "details": title } }])
+}
+
 impl Call {
     fn bsuid(&self) -> Option<&str> {
         self.caller.as_ref()?.bsuid.as_deref()
     }
 
-    /// (from, to, direction): phone numbers; a user with a BSUID shows no number.
-    fn ends(&self) -> [(&'static str, Option<Value>); 3] {
+    fn said(&self, what: impl Fn(&UserCall) -> &Option<String>) -> Option<Value> {
+        what(self.caller.as_ref()?).as_ref().map(|text| json!(text))
+    }
+
+    /// Who calls whom; a user with a BSUID shows no number.
+    fn ends(&self) -> [(&'static str, Option<Value>); 4] {
         let business = Some(json!(self.number.display_number));
         match self.direction {
             Direction::UserInitiated => {
                 let from = if self.bsuid().is_some() { None } else { Some(json!(self.user)) };
-                [("from", from), ("to", business), ("direction", Some(json!("USER_INITIATED")))]
+                [("from", from), ("to", business), ("direction", Some(json!("USER_INITIATED"))), NONE]
             }
-            Direction::BusinessInitiated => [
-                ("from", business),
-                ("to", Some(json!(self.user))),
-                ("direction", Some(json!("BUSINESS_INITIATED"))),
-            ],
+            Direction::BusinessInitiated => {
+                let direction = ("direction", Some(json!("BUSINESS_INITIATED")));
+                let to = if self.is_phone() { "to" } else { "to_user_id" };
+                [("from", business), (to, Some(json!(self.user))), direction, NONE]
+            }
         }
+    }
+
+    /// Whether the user is known by a phone number.
+    fn is_phone(&self) -> bool {
+        self.user.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// The connect webhook with WhatsApp's SDP.
@@ -71,22 +88,34 @@ impl Call {
         let fields = [
             ("id", Some(json!(self.wacid))),
             ("event", Some(json!("connect"))),
-            ("timestamp", Some(json!(now()))),
+            ("timestamp", Some(json!(now(self)))),
             ("from_user_id", self.bsuid().map(|id| json!(id))),
+            ("from_parent_user_id", self.said(|caller| &caller.parent_bsuid)),
+            ("deeplink_payload", self.said(|caller| &caller.deeplink_payload)),
+            ("cta_payload", self.said(|caller| &caller.cta_payload)),
             ("session", Some(json!({ "sdp": sdp, "sdp_type": sdp_type }))),
-            (
-                "cta_payload",
-                self.caller.as_ref().and_then(|caller| caller.cta_payload.as_ref()).map(|text| json!(text)),
-            ),
         ];
         let call = object(fields.into_iter().chain(self.ends()));
         let contacts = self.caller.as_ref().map(|caller| {
             let wa_id = if caller.bsuid.is_some() { None } else { Some(json!(self.user)) };
             let user_id = caller.bsuid.as_ref().map(|id| json!(id));
-            let profile = Some(json!({ "name": caller.name }));
-            json!([object([("wa_id", wa_id), ("profile", profile), ("user_id", user_id)])])
+            let username = caller.username.as_ref().map(|name| json!(name));
+            let profile = object([("name", Some(json!(caller.name))), ("username", username)]);
+            let parent = ("parent_user_id", self.said(|caller| &caller.parent_bsuid));
+            json!([object([("wa_id", wa_id), ("profile", Some(profile)), ("user_id", user_id), parent])])
         });
         envelope(config, &self.number, [("calls", Some(json!([call]))), ("contacts", contacts), NONE, NONE])
+    }
+
+    /// A call that could not be delivered: nothing but its error.
+    pub(crate) fn error_webhook(&self, config: &WhatsAppConfig, code: u32) -> Value {
+        envelope(config, &self.number, [("errors", Some(errors(code))), NONE, NONE, NONE])
+    }
+
+    /// Whom the business calls: a phone number or a BSUID.
+    fn recipient(&self) -> (&'static str, Option<Value>) {
+        let name = if self.is_phone() { "recipient_id" } else { "recipient_user_id" };
+        (name, Some(json!(self.user)))
     }
 
     /// RINGING, ACCEPTED or REJECTED.
@@ -95,8 +124,8 @@ impl Call {
             ("id", Some(json!(self.wacid))),
             ("type", Some(json!("call"))),
             ("status", Some(json!(status))),
-            ("timestamp", Some(json!(now()))),
-            ("recipient_id", Some(json!(self.user))),
+            ("timestamp", Some(json!(now(self)))),
+            self.recipient(),
             ("biz_opaque_callback_data", self.facts().callback_data.as_ref().map(|data| json!(data))),
         ]);
         envelope(config, &self.number, [("statuses", Some(json!([status]))), NONE, NONE, NONE])
@@ -106,15 +135,7 @@ impl Call {
     pub(crate) fn terminate_webhook(&self, config: &WhatsAppConfig) -> Value {
         let facts = self.facts();
         let failed = facts.end.as_ref().and_then(|end| end.failed);
-        let errors = failed.map(|code| {
-            let title = "WhatsApp client terminated the call due to not receiving any media for a long time";
-            json!([{
-                "code": code,
-                "title": title,
-                "message": title,
-                "error_data": { "details": title },
-            }])
-        });
+        let errors = failed.map(errors);
         let answered = facts.accepted_at.map(|(_, time)| time);
         let ended = facts.ended_at.unwrap_or_else(SystemTime::now);
         let fields = [

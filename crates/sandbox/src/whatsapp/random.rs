@@ -42,6 +42,11 @@ pub(crate) fn wacid() -> String {
     format!("wacid.HBgM{}", base64(&bytes::<27>()))
 }
 
+/// A message id as Meta writes it.
+pub(crate) fn wamid() -> String {
+    format!("wamid.HBgL{}", base64(&bytes::<27>()))
+}
+
 /// `8-4-4-4-12`, for the media stream id.
 pub(crate) fn uuid() -> String {
     let hex = hex::encode(bytes::<16>());

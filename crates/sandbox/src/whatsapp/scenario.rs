@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::codes;
+use super::faults::{ApiError, GraphFault};
+use super::permission::PermissionAnswer;
 use super::sdp::DtlsSetup;
 
 /// The tone a user speaks unless told otherwise.
@@ -36,6 +39,19 @@ pub enum MediaFault {
     NeverSpeaks,
 }
 
+/// The names of the codecs that settings may add to Opus.
+pub(crate) const G711: [&str; 2] = ["PCMA", "PCMU"];
+
+/// The shape of WhatsApp's SDP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SdpShape {
+    /// As it is seen on the wire, 2025 and 2026.
+    #[default]
+    Modern,
+    /// As Meta's reference shows it: header extensions, an IPv6 candidate beside the other, no ptime.
+    Documented,
+}
+
 /// Order of a call's webhooks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -59,57 +75,19 @@ pub struct WebhookFaults {
     pub order: Order,
     /// Signatures are wrong.
     pub bad_signature: bool,
+    /// Their timestamps are this old.
+    pub aged: Duration,
 }
 
-/// An error as the Graph API words it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
-    /// HTTP status.
-    pub status: u16,
+/// A call that fails by itself: its terminate webhook is FAILED, with this code in its `errors`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
     /// Meta's code.
     pub code: u32,
-    /// Meta's subcode.
-    pub subcode: Option<u32>,
-    /// `error.message`, without the code in front.
-    pub message: String,
-    /// `error.error_data.details`.
-    pub details: String,
-    /// The Retry-After header, in seconds.
-    pub retry_after: Option<u32>,
-}
-
-impl ApiError {
-    /// An error without subcode and Retry-After.
-    #[must_use]
-    pub fn new(status: u16, code: u32, message: &str, details: &str) -> Self {
-        let (message, details) = (message.to_owned(), details.to_owned());
-        Self { status, code, subcode: None, message, details, retry_after: None }
-    }
-
-    pub(crate) fn parameter(details: &str) -> Self {
-        Self::new(400, 100, "Invalid parameter", details)
-    }
-
-    pub(crate) fn sdp(details: &str) -> Self {
-        let error = Self::new(400, 138_008, "SDP Validation error", details);
-        Self { subcode: Some(2_593_093), ..error }
-    }
-}
-
-/// What is wrong with a Graph reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GraphFault {
-    /// The request is refused; nothing happens.
-    Error(ApiError),
-    /// The request works, its reply comes this late.
-    Delay(Duration),
-    /// The request works, its reply is no Graph reply.
-    Garbage {
-        /// HTTP status.
-        status: u16,
-        /// Body.
-        body: String,
-    },
+    /// After the pickup; before, it is after RINGING (or the connect webhook of a user's call).
+    pub after_pickup: bool,
+    /// How long after it.
+    pub after: Duration,
 }
 
 /// What a dialled number does.
@@ -127,8 +105,14 @@ pub struct Behaviour {
     pub digits_after: Duration,
     /// `a=setup` of the SDP answer; after `actpass` WhatsApp sends the ClientHello, as seen in the field.
     pub setup: DtlsSetup,
+    /// The shape of its SDP.
+    pub shape: SdpShape,
+    /// What the user says to a request for permission to call.
+    pub permission: PermissionAnswer,
     /// What is wrong with its media.
     pub media: MediaFault,
+    /// The call fails by itself.
+    pub fails: Option<Failure>,
     /// What is wrong with the reply to `connect`.
     pub graph: Option<GraphFault>,
     /// What is wrong with its webhooks.
@@ -145,7 +129,10 @@ impl Default for Behaviour {
             digits: String::new(),
             digits_after: Duration::from_secs(2),
             setup: DtlsSetup::Active,
+            shape: SdpShape::default(),
+            permission: PermissionAnswer::default(),
             media: MediaFault::None,
+            fails: None,
             graph: None,
             webhooks: WebhookFaults::default(),
         }
@@ -178,8 +165,18 @@ pub struct UserCall {
     pub to: Option<String>,
     /// The user's BSUID; where it is given, the phone number is left out of the webhook.
     pub bsuid: Option<String>,
+    /// The user's parent BSUID.
+    pub parent_bsuid: Option<String>,
+    /// The user's username, with its `@`.
+    pub username: Option<String>,
     /// `cta_payload` of the connect webhook.
     pub cta_payload: Option<String>,
+    /// `deeplink_payload` of the connect webhook.
+    pub deeplink_payload: Option<String>,
+    /// The shape of its SDP.
+    pub shape: SdpShape,
+    /// The call reaches the business as a webhook with this error only (131044).
+    pub undeliverable: Option<u32>,
     /// The tone the user speaks; 0 for silence.
     pub tone_hz: f64,
     /// Digits the user presses.
@@ -188,6 +185,8 @@ pub struct UserCall {
     pub digits_after: Duration,
     /// The user hangs up this long after the answer.
     pub hang_up_after: Option<Duration>,
+    /// The call fails by itself.
+    pub fails: Option<Failure>,
     /// The user gives up where nobody has answered by then.
     pub patience: Option<Duration>,
     /// What is wrong with its media.
@@ -205,11 +204,17 @@ impl UserCall {
             name: name.into(),
             to: None,
             bsuid: None,
+            parent_bsuid: None,
+            username: None,
             cta_payload: None,
+            deeplink_payload: None,
+            shape: SdpShape::default(),
+            undeliverable: None,
             tone_hz: TONE_HZ,
             digits: String::new(),
             digits_after: Duration::from_secs(2),
             hang_up_after: None,
+            fails: None,
             patience: None,
             media: MediaFault::None,
             webhooks: WebhookFaults::default(),
@@ -224,7 +229,10 @@ impl UserCall {
             digits: self.digits.clone(),
             digits_after: self.digits_after,
             setup: DtlsSetup::ActPass,
+            shape: self.shape,
+            permission: PermissionAnswer::default(),
             media: self.media,
+            fails: self.fails,
             graph: None,
             webhooks: self.webhooks,
         }
@@ -232,7 +240,7 @@ impl UserCall {
 }
 
 /// Numbers to dial and what happens.
-pub const NUMBERS: [(&str, &str); 16] = [
+pub const NUMBERS: [(&str, &str); 20] = [
     ("15550000001", "answers after a second"),
     ("15550000002", "rejects after two seconds"),
     ("15550000003", "never answers"),
@@ -249,11 +257,18 @@ pub const NUMBERS: [(&str, &str); 16] = [
     ("15550000014", "answers with a=setup:passive"),
     ("15550000015", "answers with a=setup:actpass, as seen in the field"),
     ("15550000016", "answers, but its media relay answers no STUN check"),
+    ("15550000017", "answers; gives permission to call for good when asked"),
+    ("15550000018", "answers; refuses permission to call when asked"),
+    ("15550000019", "answers; says nothing when asked for permission to call"),
+    ("15550000020", "answers with SDP in the shape of Meta's reference"),
 ];
 
-/// The directory of [`NUMBERS`]; any other number answers after a second.
+/// The directory of [`NUMBERS`] and of [`codes`]; any other number answers after a second.
 #[must_use]
 pub fn by_number(number: &str) -> Behaviour {
+    if let Some(behaviour) = codes::by_number(number) {
+        return behaviour;
+    }
     let seconds = Duration::from_secs;
     let place = NUMBERS.iter().position(|(known, _)| *known == number).map_or(0, |index| index + 1);
     let faults = WebhookFaults::default();
@@ -281,6 +296,10 @@ pub fn by_number(number: &str) -> Behaviour {
         14 => Behaviour::wired(DtlsSetup::Passive, MediaFault::None),
         15 => Behaviour::wired(DtlsSetup::ActPass, MediaFault::None),
         16 => Behaviour::wired(DtlsSetup::Active, MediaFault::NoStun),
+        17 => Behaviour { permission: PermissionAnswer::Permanent, ..Behaviour::default() },
+        18 => Behaviour { permission: PermissionAnswer::Reject, ..Behaviour::default() },
+        19 => Behaviour { permission: PermissionAnswer::Never, ..Behaviour::default() },
+        20 => Behaviour { shape: SdpShape::Documented, ..Behaviour::default() },
         _ => Behaviour::default(),
     }
 }
@@ -308,6 +327,10 @@ mod tests {
         assert_eq!(of("before the SDP answer").webhooks.order, Order::AcceptedFirst);
         assert_eq!(of("before connect").webhooks.order, Order::TerminateFirst);
         assert_eq!((of("passive").setup, of("actpass").setup), (DtlsSetup::Passive, DtlsSetup::ActPass));
+        assert_eq!(of("for good").permission, PermissionAnswer::Permanent);
+        assert_eq!(of("refuses permission").permission, PermissionAnswer::Reject);
+        assert_eq!(of("says nothing").permission, PermissionAnswer::Never);
+        assert_eq!(of("Meta's reference").shape, SdpShape::Documented);
         assert_eq!(by_number("4915112345678").pickup, Behaviour::default().pickup);
     }
 }

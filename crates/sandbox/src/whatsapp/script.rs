@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Call, CallState, Direction, Party};
+use super::codes;
 use super::hub::Hub;
 use super::media;
-use super::scenario::{Order, Pickup, UserCall};
+use super::scenario::{Failure, Order, Pickup, UserCall};
 use super::sdp::{DtlsSetup, Remote};
 use super::webhook::deliver;
 use crate::ladder::Lane;
@@ -16,17 +17,17 @@ async fn connect(hub: &Arc<Hub>, call: &Arc<Call>, sdp: &str) {
     let body = call.connect_webhook(&hub.config, sdp);
     let kind =
         if call.direction == Direction::UserInitiated { "connect (offer)" } else { "connect (answer)" };
-    deliver(hub, call, kind, &body).await;
+    deliver(hub, call, kind, body).await;
 }
 
 async fn status(hub: &Arc<Hub>, call: &Arc<Call>, status: &str) {
     let body = call.status_webhook(&hub.config, status);
-    deliver(hub, call, status, &body).await;
+    deliver(hub, call, status, body).await;
 }
 
 async fn terminate(hub: &Arc<Hub>, call: &Arc<Call>) {
     let body = call.terminate_webhook(&hub.config);
-    deliver(hub, call, "terminate", &body).await;
+    deliver(hub, call, "terminate", body).await;
 }
 
 async fn sleep_or_forever(time: Option<Duration>) {
@@ -42,6 +43,9 @@ pub(crate) fn user_initiated(hub: &Arc<Hub>, caller: UserCall) -> Result<Arc<Cal
     let over = hub.stop.child_token();
     let to = caller.to.as_ref().unwrap_or(&hub.config.phone_number_id);
     let number = hub.config.number(to).ok_or_else(|| format!("the business has no number {to}"))?;
+    if let Some(why) = hub.uncallable(&number) {
+        return Err(why.to_owned());
+    }
     let (user, behaviour) = (caller.from.clone(), caller.behaviour());
     let mut call = Call::new(Direction::UserInitiated, user, number, behaviour, media, over)?;
     let patience = caller.patience;
@@ -54,7 +58,13 @@ pub(crate) fn user_initiated(hub: &Arc<Hub>, caller: UserCall) -> Result<Arc<Cal
 }
 
 async fn user_script(hub: &Arc<Hub>, call: &Arc<Call>, patience: Option<Duration>) {
-    let offer = call.local.offer();
+    if let Some(code) = call.caller.as_ref().and_then(|caller| caller.undeliverable) {
+        hub.end(call, Party::WhatsApp, Some(code), codes::title(code));
+        let body = call.error_webhook(&hub.config, code);
+        deliver(hub, call, "error", body).await;
+        return;
+    }
+    let offer = call.local.offer(call.behaviour.shape, hub.extra_codecs(&call.number));
     if call.behaviour.webhooks.order == Order::TerminateFirst {
         hub.end(call, Party::User, None, "hangs up at once");
         terminate(hub, call).await;
@@ -62,8 +72,10 @@ async fn user_script(hub: &Arc<Hub>, call: &Arc<Call>, patience: Option<Duration
         return;
     }
     connect(hub, call, &offer).await;
+    hub.grant_by_call(&call.number, &call.user, &call.wacid);
     tokio::select! {
         () = call.reached(CallState::Accepted) => talk(hub, call).await,
+        () = fails(hub, call, false) => {}
         () = sleep_or_forever(patience) => {
             hub.end(call, Party::User, None, "gives up");
         }
@@ -85,7 +97,7 @@ pub(crate) fn business_initiated(hub: &Arc<Hub>, call: &Arc<Call>, offer: Remote
 
 async fn business_script(hub: &Arc<Hub>, call: &Arc<Call>, offer: Remote) {
     let setup = call.behaviour.setup;
-    let answer = call.local.answer(&offer, setup);
+    let answer = call.local.answer(&offer, setup, call.behaviour.shape);
     if call.behaviour.webhooks.order == Order::TerminateFirst {
         hub.end(call, Party::User, None, "hangs up at once");
         terminate(hub, call).await;
@@ -110,6 +122,7 @@ async fn business_script(hub: &Arc<Hub>, call: &Arc<Call>, offer: Remote) {
     }
     call.reached(CallState::Ended).await;
     terminate(hub, call).await;
+    hub.outcome(&call.number, &call.user, call.accepted_at().is_some());
 }
 
 async fn ring_and_talk(hub: &Arc<Hub>, call: &Arc<Call>) {
@@ -117,7 +130,11 @@ async fn ring_and_talk(hub: &Arc<Hub>, call: &Arc<Call>) {
     hub.log(call, Lane::WhatsApp, Lane::User, "rings");
     call.advance(CallState::Ringing);
     status(hub, call, "RINGING").await;
-    match decision(hub, call).await {
+    let decided = tokio::select! {
+        decided = decision(hub, call) => decided,
+        () = fails(hub, call, false) => return,
+    };
+    match decided {
         None => {
             hub.end(call, Party::WhatsApp, None, "not answered in time");
         }
@@ -159,6 +176,15 @@ async fn decision(hub: &Hub, call: &Call) -> Option<bool> {
     }
 }
 
+/// Ends a call that fails by itself; any other is waited for in vain.
+async fn fails(hub: &Hub, call: &Call, after_pickup: bool) {
+    let failure = call.behaviour.fails.filter(|failure| failure.after_pickup == after_pickup);
+    sleep_or_forever(failure.map(|failure| failure.after)).await;
+    if let Some(Failure { code, .. }) = failure {
+        hub.end(call, Party::WhatsApp, Some(code), codes::title(code));
+    }
+}
+
 /// After the pickup: digits and hanging up, as the scenario says, until the call is over.
 async fn talk(hub: &Hub, call: &Call) {
     let Some(accepted) = call.accepted_at() else { return };
@@ -173,6 +199,7 @@ async fn talk(hub: &Hub, call: &Call) {
     tokio::select! {
         () = call.reached(CallState::Ended) => {}
         () = digits => {}
+        () = fails(hub, call, true) => {}
         () = sleep_or_forever(call.behaviour.hang_up_after) => {
             hub.end(call, Party::User, None, "hangs up");
         }

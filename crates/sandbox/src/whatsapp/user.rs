@@ -13,8 +13,9 @@ use webrtc_util::marshal::{Marshal, Unmarshal};
 use super::dtmf::{Arrived, Digits, Keypad};
 use super::random;
 use super::recording::{RATE, Recording};
-use super::sdp::{Remote, TELEPHONE_EVENT};
+use super::sdp::{Remote, TELEPHONE_EVENT, Voice};
 use crate::opus::{Decoder, Encoder, OpusError};
+use crate::pbx::g711;
 
 /// Samples of 20 ms.
 const FRAME: usize = RATE as usize / 50;
@@ -44,9 +45,53 @@ pub(crate) enum Notice {
 
 /// Which packets are expected: from the bridge's SDP.
 struct Plan {
-    opus: u8,
+    /// All that may come; the first is what is sent.
+    voices: Vec<Voice>,
     telephone_event: u8,
     ssrc: Option<u32>,
+}
+
+impl Plan {
+    fn voice(&self) -> Voice {
+        self.voices.first().copied().unwrap_or(Voice::Pcmu)
+    }
+
+    /// How much slower than 48 kHz the clock of the stream is (RFC 7587, 4.1; RFC 3551, 4.5.14).
+    fn slow(&self) -> u32 {
+        if matches!(self.voice(), Voice::Opus(_)) { 1 } else { 6 }
+    }
+}
+
+trait Hear {
+    fn hear(&mut self, voice: Voice, payload: &[u8]) -> Result<Vec<i16>, OpusError>;
+}
+
+impl Hear for Decoder {
+    /// At 16 kHz: a sample of G.711 is heard twice.
+    fn hear(&mut self, voice: Voice, payload: &[u8]) -> Result<Vec<i16>, OpusError> {
+        let double = |decode: fn(u8) -> i16| payload.iter().flat_map(|byte| [decode(*byte); 2]).collect();
+        match voice {
+            Voice::Opus(_) => self.decode(payload).map(<[i16]>::to_vec),
+            Voice::Pcma => Ok(double(g711::decode_a)),
+            Voice::Pcmu => Ok(double(g711::decode_mu)),
+        }
+    }
+}
+
+trait Say {
+    fn say(&mut self, voice: Voice, sound: &[i16; FRAME]) -> Result<Vec<u8>, OpusError>;
+}
+
+impl Say for Encoder {
+    /// From 16 kHz: of two samples G.711 has one.
+    fn say(&mut self, voice: Voice, sound: &[i16; FRAME]) -> Result<Vec<u8>, OpusError> {
+        let halve = |encode: fn(i16) -> u8| sound.iter().step_by(2).map(|sample| encode(*sample)).collect();
+        match voice {
+            Voice::Opus(_) => self.encode(sound),
+            Voice::Pcma => Ok(halve(g711::encode_a)),
+            Voice::Pcmu => Ok(halve(g711::encode_mu)),
+        }
+    }
 }
 
 pub(crate) struct Phone {
@@ -107,8 +152,10 @@ impl Phone {
 
     /// What the bridge's SDP promised.
     pub(crate) fn expect(&mut self, remote: &Remote) {
+        // Far from the end of the range, so that the line of 8 kHz has no break.
+        self.timestamp &= u32::MAX / 2;
         self.plan = Some(Plan {
-            opus: remote.opus,
+            voices: remote.voices.clone(),
             telephone_event: remote.telephone_event.unwrap_or(TELEPHONE_EVENT),
             ssrc: remote.ssrc,
         });
@@ -188,9 +235,12 @@ impl Phone {
         if header.extension && !std::mem::replace(&mut self.extension_seen, true) {
             notices.push(Notice::Violation("RTP header extension that was not negotiated".to_owned()));
         }
-        if header.payload_type == plan.opus {
-            match self.decoder.decode(&packet.payload) {
-                Ok(sound) => self.recording.add(now, header, sound),
+        let slow = plan.slow();
+        let header = &Header { timestamp: header.timestamp.wrapping_mul(slow), ..header.clone() };
+        let voice = plan.voices.iter().find(|voice| voice.payload_type() == header.payload_type);
+        if let Some(voice) = voice {
+            match self.decoder.hear(*voice, &packet.payload) {
+                Ok(sound) => self.recording.add(now, header, &sound),
                 Err(error) => {
                     self.recording.undecodable += 1;
                     notices.push(Notice::Violation(error.to_string()));
@@ -213,15 +263,15 @@ impl Phone {
     /// The next 20 ms as datagrams: sound, or a digit in its place, and now and then a report.
     pub(crate) fn speak(&mut self, now: Instant) -> Vec<Bytes> {
         let Some(plan) = &self.plan else { return Vec::new() };
-        let (opus, events) = (plan.opus, plan.telephone_event);
+        let (voice, events) = (plan.voice(), plan.telephone_event);
         let first = self.speaking_since.is_none();
         self.speaking_since.get_or_insert(now);
         let mut datagrams = Vec::new();
         let presses = self.keypad.tick(self.timestamp);
         if presses.is_empty()
-            && let Ok(payload) = self.encoder.encode(&self.tone.frame())
+            && let Ok(payload) = self.encoder.say(voice, &self.tone.frame())
         {
-            datagrams.extend(self.rtp(opus, first, self.timestamp, payload));
+            datagrams.extend(self.rtp(voice.payload_type(), first, self.timestamp, payload));
         }
         for event in presses {
             datagrams.extend(self.rtp(events, event.marker, event.timestamp, event.payload.to_vec()));
@@ -234,6 +284,8 @@ impl Phone {
     }
 
     fn rtp(&mut self, payload_type: u8, marker: bool, timestamp: u32, payload: Vec<u8>) -> Option<Bytes> {
+        let slow = self.plan.as_ref().map_or(1, Plan::slow);
+        let timestamp = timestamp / slow;
         let header = Header {
             version: 2,
             marker,

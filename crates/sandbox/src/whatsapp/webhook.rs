@@ -10,8 +10,8 @@ use sha2::Sha256;
 
 use super::call::Call;
 use super::hub::{Hub, lock};
+use super::post::{Parcel, Seal};
 use super::random;
-use crate::ladder::Lane;
 
 /// The header that carries the signature.
 const SIGNATURE: &str = "X-Hub-Signature-256";
@@ -21,9 +21,10 @@ const SIGNATURE: &str = "X-Hub-Signature-256";
 pub struct Delivery {
     /// Time since the sandbox started.
     pub at: Duration,
-    /// The call it is about.
+    /// The call it is about; empty where it is about none.
     pub wacid: String,
-    /// `connect`, `RINGING`, `ACCEPTED`, `REJECTED`, `terminate`.
+    /// `connect (offer)`, `connect (answer)`, `RINGING`, `ACCEPTED`, `REJECTED`, `terminate`, or an event's name;
+    /// several with ` + ` between where they came in one POST.
     pub what: String,
     /// 0 for the first attempt.
     pub attempt: u32,
@@ -61,9 +62,17 @@ pub(crate) fn sign(secret: &str, body: &[u8]) -> String {
 /// Meta's `GET ?hub.mode=subscribe`, with this token.
 pub(crate) async fn verify(hub: &Hub, token: &str) -> Result<(), VerifyError> {
     let url = lock(&hub.webhook_url).clone();
+    verify_at(hub, &url, token).await
+}
+
+/// The same at a URL that is not the webhook's yet.
+pub(crate) async fn verify_at(hub: &Hub, url: &str, token: &str) -> Result<(), VerifyError> {
     let challenge = random::number().to_string();
-    let query = format!("hub.mode=subscribe&hub.challenge={challenge}&hub.verify_token={token}");
-    let answer = hub.http.get(format!("{url}?{query}")).send().await?;
+    let query = [("hub.mode", "subscribe"), ("hub.challenge", &challenge), ("hub.verify_token", token)];
+    let Ok(url) = reqwest::Url::parse_with_params(url, query) else {
+        return Err(VerifyError::Answer { status: 0, body: format!("{url} is no URL") });
+    };
+    let answer = hub.http.get(url).send().await?;
     let (status, body) = (answer.status().as_u16(), answer.text().await?);
     if status == 200 && body == challenge { Ok(()) } else { Err(VerifyError::Answer { status, body }) }
 }
@@ -75,70 +84,35 @@ pub(crate) async fn post(hub: &Hub, body: Vec<u8>, signature: String) -> Result<
     request.body(body).send().await.map(|answer| answer.status().as_u16()).map_err(|error| error.to_string())
 }
 
-/// Delivers a webhook of a call after the usual delay. What fails is tried again beside the call, so that a
-/// bridge that is slow to recover sees them out of order, as in the field.
-pub(crate) async fn deliver(hub: &Arc<Hub>, call: &Arc<Call>, what: &str, body: &Value) {
+/// Delivers a webhook of a call after the usual delay.
+pub(crate) async fn deliver(hub: &Arc<Hub>, call: &Arc<Call>, what: &str, body: Value) {
+    if hub.is_silent(&call.number) || !hub.is_subscribed("calls") {
+        hub.note(call, format!("no webhook {what}: SIP mode, or not subscribed"));
+        return;
+    }
     tokio::time::sleep(random::between(hub.config.timings.webhook_delay)).await;
-    let mut signature = sign(&hub.config.app_secret, body.to_string().as_bytes());
-    if call.behaviour.webhooks.bad_signature {
-        let last = if signature.ends_with('0') { "1" } else { "0" };
-        signature.replace_range(signature.len() - 1.., last);
-    }
-    let parcel = Parcel { what: what.to_owned(), body: body.to_string().into_bytes(), signature };
-    hub.log(call, Lane::WhatsApp, Lane::Bridge, format!("webhook {what}"));
-    let first = if call.behaviour.webhooks.duplicate {
-        hub.log(call, Lane::WhatsApp, Lane::Bridge, format!("webhook {what} (again)"));
-        let (first, second) = tokio::join!(parcel.attempt(hub, call, 0), parcel.attempt(hub, call, 0));
-        first && second
-    } else {
-        parcel.attempt(hub, call, 0).await
+    let faults = &call.behaviour.webhooks;
+    let parcel = Parcel {
+        user: call.user.clone(),
+        wacid: call.wacid.clone(),
+        what: what.to_owned(),
+        body,
+        seal: if faults.bad_signature { Seal::Wrong } else { Seal::Good },
+        copies: if faults.duplicate { 2 } else { 1 },
     };
-    if !first {
-        let (shared, call) = (Arc::clone(hub), Arc::clone(call));
-        hub.spawn(async move { parcel.retry(&shared, &call).await });
-    }
+    parcel.send(hub).await;
 }
 
-struct Parcel {
-    what: String,
-    body: Vec<u8>,
-    signature: String,
-}
-
-impl Parcel {
-    /// True where the bridge said 200.
-    async fn attempt(&self, hub: &Hub, call: &Call, attempt: u32) -> bool {
-        let at = hub.now();
-        let result = post(hub, self.body.clone(), self.signature.clone()).await;
-        if result != Ok(200) {
-            hub.note(
-                call,
-                format!(
-                    "webhook {}: {}",
-                    self.what,
-                    result.as_ref().map_or_else(Clone::clone, u16::to_string)
-                ),
-            );
-        }
-        let good = result == Ok(200);
-        hub.deliveries.add(Delivery {
-            at,
-            wacid: call.wacid.clone(),
-            what: self.what.clone(),
-            attempt,
-            result,
-        });
-        good
-    }
-
-    async fn retry(&self, hub: &Hub, call: &Call) {
-        let mut pause = hub.config.timings.webhook_retry_after;
-        for attempt in 1..=hub.config.timings.webhook_retries {
-            tokio::time::sleep(pause).await;
-            if self.attempt(hub, call, attempt).await {
-                return;
-            }
-            pause *= 2;
+/// The signature of a body.
+pub(crate) fn seal(secret: &str, seal: &Seal, body: &[u8]) -> String {
+    match seal {
+        Seal::Good => sign(secret, body),
+        Seal::Secret(other) => sign(other, body),
+        Seal::Wrong => {
+            let mut signature = sign(secret, body);
+            let last = if signature.ends_with('0') { "1" } else { "0" };
+            signature.replace_range(signature.len() - 1.., last);
+            signature
         }
     }
 }

@@ -1,4 +1,11 @@
-//! What a webhook can say about a call.
+//! What a webhook can say: about a call, about a number, about a user's permission.
+
+mod account;
+mod message;
+
+pub use account::{AccountUpdate, CallingUpdate, NumberErrors, Restriction, SettingsUpdate, Violation};
+pub(crate) use message::is_call;
+pub use message::{PermissionReply, Voicemail};
 
 use crate::identity::Caller;
 use crate::wacid::{PhoneNumberId, Wacid};
@@ -12,6 +19,20 @@ pub enum WebhookEvent {
     Status(Status),
     /// A call is over.
     Terminate(Terminate),
+    /// The recording of a call can be fetched.
+    Recording(CallMedia),
+    /// The transcription of a call can be fetched.
+    Transcription(CallMedia),
+    /// A user has left a voicemail in place of a call.
+    Voicemail(Voicemail),
+    /// A user may be called, or no longer.
+    PermissionReply(PermissionReply),
+    /// The calling settings of a number have changed.
+    SettingsUpdate(SettingsUpdate),
+    /// WhatsApp warns or restricts the business.
+    AccountUpdate(AccountUpdate),
+    /// WhatsApp could not do something for a number, and no call is named.
+    NumberErrors(NumberErrors),
     /// Something this version does not know, or cannot use.
     Other {
         /// The webhook field it came in, such as `messages`.
@@ -79,6 +100,8 @@ pub struct Status {
     pub timestamp: Option<u64>,
     /// What we gave to `connect`.
     pub callback_data: Option<String>,
+    /// The WhatsApp user, as far as this event tells.
+    pub user: Caller,
 }
 
 /// The steps WhatsApp tells of.
@@ -117,6 +140,19 @@ pub struct Terminate {
     /// What we gave to `connect` or `accept`.
     pub callback_data: Option<String>,
     /// When this was said, in UNIX seconds.
+    pub timestamp: Option<u64>,
+    /// The WhatsApp user, as far as this event tells.
+    pub user: Caller,
+}
+
+/// Something that was made of a call lies ready.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallMedia {
+    /// The business number it belongs to.
+    pub number: PhoneNumberId,
+    /// The call.
+    pub wacid: Wacid,
+    /// When, in UNIX seconds.
     pub timestamp: Option<u64>,
 }
 

@@ -4,10 +4,16 @@
 //! that cannot be used does not lose its neighbours. Only a body that is not
 //! JSON, or no object, is refused.
 
+mod account;
+mod calls;
+mod messages;
+mod people;
+
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use super::event::{CallStatus, Connect, Direction, Session, Status, Terminate, WebhookError, WebhookEvent};
-use crate::identity::Caller;
+use super::event::{WebhookError, WebhookEvent};
 use crate::json::{self, JsonError};
 use crate::wacid::{PhoneNumberId, Wacid};
 
@@ -31,8 +37,29 @@ pub enum PayloadError {
     NotAnObject,
 }
 
-/// Reads one webhook body, which may batch many events.
+/// What one body holds.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Batch {
+    /// Its events, in their order; there may be many.
+    pub events: Vec<WebhookEvent>,
+    /// The fields of its changes, such as `calls`, each once. An empty one is that of a change or an entry
+    /// without any.
+    pub fields: BTreeSet<String>,
+}
+
+/// The events of one webhook body.
+///
+/// # Errors
+/// See [`PayloadError`].
 pub fn parse(body: &[u8]) -> Result<Vec<WebhookEvent>, PayloadError> {
+    read(body).map(|batch| batch.events)
+}
+
+/// Reads one webhook body.
+///
+/// # Errors
+/// See [`PayloadError`].
+pub fn read(body: &[u8]) -> Result<Batch, PayloadError> {
     if body.len() > MAX_BODY {
         return Err(PayloadError::TooLarge);
     }
@@ -43,176 +70,48 @@ pub fn parse(body: &[u8]) -> Result<Vec<WebhookEvent>, PayloadError> {
     if !root.is_object() {
         return Err(PayloadError::NotAnObject);
     }
-    let changes = json::list(&root, "entry").iter().flat_map(|entry| json::list(entry, "changes"));
-    Ok(changes.flat_map(change).collect())
+    let mut batch = Batch::default();
+    for entry in json::list(&root, "entry") {
+        batch.entry(entry);
+    }
+    Ok(batch)
 }
 
-fn change(change: &Value) -> Vec<WebhookEvent> {
-    let field = json::text(change, "field").unwrap_or_default();
-    match change.get("value") {
-        Some(value) if field == "calls" => calls(value),
-        _ => vec![WebhookEvent::Other { field: field.to_owned(), event: None }],
+impl Batch {
+    fn entry(&mut self, entry: &Value) {
+        let waba = owned(entry, "id");
+        let changes = json::list(entry, "changes");
+        if changes.is_empty() {
+            // Not of WhatsApp's shape, and perhaps of use to somebody else.
+            self.fields.insert(String::new());
+        }
+        for change in changes {
+            let field = json::text(change, "field").unwrap_or_default();
+            self.fields.insert(field.to_owned());
+            let value = change.get("value").unwrap_or(&Value::Null);
+            self.events.extend(events(field, waba.as_deref(), value));
+        }
     }
 }
 
-fn calls(value: &Value) -> Vec<WebhookEvent> {
-    let context = Context {
-        value,
-        number: value
-            .get("metadata")
-            .and_then(|metadata| json::text(metadata, "phone_number_id")?.parse().ok()),
-        is_single: json::list(value, "calls").len() == 1,
+/// The events of one change; at least one.
+fn events(field: &str, waba: Option<&str>, value: &Value) -> Vec<WebhookEvent> {
+    let known = match field {
+        "calls" => calls::read(waba, value),
+        "messages" => messages::read(waba, value),
+        "account_settings_update" => account::settings(waba, value).into_iter().collect(),
+        "account_update" => account::update(waba, value).into_iter().collect(),
+        _ => Vec::new(),
     };
-    let calls = json::list(value, "calls").iter().map(|call| {
-        let event = json::text(call, "event");
-        let known = match event {
-            Some("connect") => context.connect(call).map(WebhookEvent::Connect),
-            Some("terminate") => context.terminate(call).map(WebhookEvent::Terminate),
-            _ => None,
-        };
-        known.unwrap_or_else(|| other(event))
-    });
-    let statuses = json::list(value, "statuses").iter().map(|status| match json::text(status, "type") {
-        None | Some("call") => {
-            context.status(status).map_or_else(|| other(Some("status")), WebhookEvent::Status)
-        }
-        unknown => other(unknown),
-    });
-    let events: Vec<_> = calls.chain(statuses).collect();
-    if events.is_empty() {
-        return vec![other(value.get("errors").map(|_| "errors"))];
+    if known.is_empty() {
+        return vec![WebhookEvent::Other { field: field.to_owned(), event: None }];
     }
-    events
+    known
 }
 
-fn other(event: Option<&str>) -> WebhookEvent {
-    WebhookEvent::Other { field: "calls".to_owned(), event: event.map(ToOwned::to_owned) }
-}
-
-/// What the calls and statuses of one `value` share.
-struct Context<'a> {
-    value: &'a Value,
-    number: Option<PhoneNumberId>,
-    /// One call only: what stands at value level is about it.
-    is_single: bool,
-}
-
-impl Context<'_> {
-    fn connect(&self, call: &Value) -> Option<Connect> {
-        let session = call.get("session").and_then(session);
-        let direction = direction(call).or_else(|| match session.as_ref()?.sdp_type.as_str() {
-            "offer" => Some(Direction::UserInitiated),
-            "answer" => Some(Direction::BusinessInitiated),
-            _ => None,
-        })?;
-        Some(Connect {
-            number: self.number.clone()?,
-            display_number: self.display_number().unwrap_or_default().to_owned(),
-            wacid: wacid(call)?,
-            direction,
-            timestamp: json::number(call, "timestamp"),
-            caller: self.user(call, direction),
-            to: owned(call, "to"),
-            session,
-            callback_data: owned(call, "biz_opaque_callback_data"),
-            cta_payload: owned(call, "cta_payload"),
-            deeplink_payload: owned(call, "deeplink_payload"),
-        })
-    }
-
-    fn status(&self, status: &Value) -> Option<Status> {
-        let word = words(status, "status").next()?;
-        Some(Status {
-            number: self.number.clone()?,
-            wacid: wacid(status)?,
-            status: match word.to_ascii_uppercase().as_str() {
-                "RINGING" => CallStatus::Ringing,
-                "ACCEPTED" => CallStatus::Accepted,
-                "REJECTED" => CallStatus::Rejected,
-                _ => CallStatus::Other(word.to_owned()),
-            },
-            timestamp: json::number(status, "timestamp"),
-            callback_data: owned(status, "biz_opaque_callback_data"),
-        })
-    }
-
-    fn terminate(&self, call: &Value) -> Option<Terminate> {
-        let errors = self.errors(call);
-        let says = |state| words(call, "status").any(|word| word.eq_ignore_ascii_case(state));
-        let completed = match (says("completed"), says("failed")) {
-            (true, false) => true,
-            (false, true) => false,
-            // The documentation shows both at once; then the errors decide.
-            (true, true) | (false, false) => errors.is_empty(),
-        };
-        Some(Terminate {
-            number: self.number.clone()?,
-            wacid: wacid(call)?,
-            direction: direction(call),
-            completed,
-            start_time: json::number(call, "start_time"),
-            end_time: json::number(call, "end_time"),
-            duration: json::number(call, "duration").and_then(|seconds| u32::try_from(seconds).ok()),
-            errors,
-            callback_data: owned(call, "biz_opaque_callback_data"),
-            timestamp: json::number(call, "timestamp"),
-        })
-    }
-
-    /// The WhatsApp user: the caller of a user's call, the callee of ours,
-    /// completed from the contacts.
-    fn user(&self, call: &Value, direction: Direction) -> Caller {
-        let sides = match direction {
-            Direction::UserInitiated => ["from", "to"],
-            Direction::BusinessInitiated => ["to", "from"],
-        };
-        // A documented sample has the two swapped: the business is never the user.
-        let business = self.display_number().and_then(digits);
-        let is_business =
-            |side: &str| business.is_some() && json::text(call, side).and_then(digits) == business;
-        let [first, second] = sides;
-        let side = if is_business(first) && !is_business(second) { second } else { first };
-        let mut user = Caller {
-            phone: json::text(call, side).and_then(digits),
-            bsuid: owned(call, &format!("{side}_user_id")),
-            parent_bsuid: owned(call, &format!("{side}_parent_user_id")),
-            ..Caller::default()
-        };
-        if let Some(contact) = self.contact(&user) {
-            let profile = contact.get("profile").unwrap_or(&Value::Null);
-            user.name = owned(profile, "name");
-            user.username = owned(profile, "username");
-            user.phone = user.phone.or_else(|| json::text(contact, "wa_id").and_then(digits));
-            user.bsuid = user.bsuid.or_else(|| owned(contact, "user_id"));
-            user.parent_bsuid = user.parent_bsuid.or_else(|| owned(contact, "parent_user_id"));
-        }
-        user
-    }
-
-    /// The contact of this user: the one with the same id, or the only one of
-    /// the only call (a `wa_id` may be written differently from the number).
-    fn contact(&self, user: &Caller) -> Option<&Value> {
-        let contacts = json::list(self.value, "contacts");
-        let same = |contact: &&Value| {
-            let by_number = json::text(contact, "wa_id").and_then(digits);
-            let by_id = json::text(contact, "user_id");
-            (by_number.is_some() && by_number == user.phone)
-                || (by_id.is_some() && by_id == user.bsuid.as_deref())
-        };
-        let only = || contacts.first().filter(|_| self.is_single && contacts.len() == 1);
-        contacts.iter().find(same).or_else(only)
-    }
-
-    fn display_number(&self) -> Option<&str> {
-        json::text(self.value.get("metadata")?, "display_phone_number")
-    }
-
-    /// A call's own errors; those at value level repeat them, or stand there
-    /// alone.
-    fn errors(&self, call: &Value) -> Vec<WebhookError> {
-        let own = errors(call);
-        if own.is_empty() && self.is_single { errors(self.value) } else { own }
-    }
+/// The business number of a `value`.
+fn number(value: &Value) -> Option<PhoneNumberId> {
+    json::text(value.get("metadata")?, "phone_number_id")?.parse().ok()
 }
 
 fn errors(value: &Value) -> Vec<WebhookError> {
@@ -231,19 +130,13 @@ fn wacid(value: &Value) -> Option<Wacid> {
     json::text(value, "id")?.parse().ok()
 }
 
-fn direction(call: &Value) -> Option<Direction> {
-    match json::text(call, "direction")?.to_ascii_uppercase().as_str() {
-        "USER_INITIATED" => Some(Direction::UserInitiated),
-        "BUSINESS_INITIATED" => Some(Direction::BusinessInitiated),
+/// Yes or no in `key`, as JSON has it or as a word.
+fn flag(value: &Value, key: &str, yes: &str) -> Option<bool> {
+    match value.get(key)? {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(word) => Some(word.eq_ignore_ascii_case(yes)),
         _ => None,
     }
-}
-
-fn session(session: &Value) -> Option<Session> {
-    Some(Session {
-        sdp_type: json::text(session, "sdp_type")?.to_ascii_lowercase(),
-        sdp: owned(session, "sdp")?,
-    })
 }
 
 /// The words in `key`, which holds a string or an array of strings.

@@ -12,15 +12,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, RawQuery, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use reqwest::Url;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 use super::event::WebhookEvent;
-use super::payload::{self, MAX_BODY};
+use super::pass_on::Letter;
+use super::pass_on::delivery::PassOn;
+use super::payload::{self, Batch, MAX_BODY};
 use super::signature;
 use crate::secret::Secret;
 
@@ -30,19 +32,29 @@ use crate::secret::Secret;
 pub const QUEUE: usize = 4096;
 /// Time for a body to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
+/// Most bytes of bodies that are being read at once: 64 of the largest. Beyond
+/// it the answer is 503.
+pub const READING: usize = 64 * MAX_BODY;
+/// What is counted of [`READING`] at a time, and at least for a request.
+const PIECE: usize = 16 * 1024;
 
 /// Gives a secret as it is now: it may be changed while the program runs.
 pub type SecretSource = Arc<dyn Fn() -> Secret + Send + Sync>;
+/// Gives several secrets as they are now, each of which counts.
+pub type SecretsSource = Arc<dyn Fn() -> Vec<Secret> + Send + Sync>;
 
 /// What the listener needs to know.
 #[derive(Clone)]
 pub struct WebhookConfig {
     /// Path of the webhook, such as `/webhook`: plain, without `{}` patterns.
     pub path: String,
-    /// Signs the bodies.
-    pub app_secret: SecretSource,
+    /// Sign the bodies: each of them may. There are several while one takes
+    /// the place of another, and where several apps send here.
+    pub app_secrets: SecretsSource,
     /// Proves to WhatsApp that this URL is ours.
     pub verify_token: SecretSource,
+    /// Who gets what is not for calling.
+    pub pass_on: Option<PassOn>,
 }
 
 impl fmt::Debug for WebhookConfig {
@@ -63,12 +75,14 @@ pub struct WebhookCounters {
     too_big: AtomicU64,
     bad_json: AtomicU64,
     queue_full: AtomicU64,
+    pass_on_full: AtomicU64,
+    busy: AtomicU64,
 }
 
 impl WebhookCounters {
     /// Each counter with its name, for metrics.
     #[must_use]
-    pub fn read(&self) -> [(&'static str, u64); 9] {
+    pub fn read(&self) -> [(&'static str, u64); 11] {
         [
             ("verified", &self.verified),
             ("verify_refused", &self.verify_refused),
@@ -79,6 +93,8 @@ impl WebhookCounters {
             ("too_big", &self.too_big),
             ("bad_json", &self.bad_json),
             ("queue_full", &self.queue_full),
+            ("pass_on_full", &self.pass_on_full),
+            ("busy", &self.busy),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
     }
@@ -93,6 +109,8 @@ struct Listener {
     config: WebhookConfig,
     events: mpsc::Sender<WebhookEvent>,
     counters: Arc<WebhookCounters>,
+    /// The room for bodies that are being read, in [`PIECE`]s.
+    reading: Arc<Semaphore>,
 }
 
 /// The routes of the webhook. Events go into `events`, whose capacity should be
@@ -106,7 +124,7 @@ pub fn router(
     Router::new()
         .route(&path, get(verify).post(receive))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Listener { config, events, counters })
+        .with_state(Listener { config, events, counters, reading: Arc::new(Semaphore::new(READING / PIECE)) })
 }
 
 /// Answers `hub.challenge` to who knows the verify token.
@@ -132,34 +150,13 @@ fn challenge(query: &str, token: &Secret) -> Option<String> {
 }
 
 async fn receive(State(listener): State<Listener>, request: Request) -> StatusCode {
-    let counters = &listener.counters;
-    let header = request.headers().get(signature::HEADER).and_then(|value| value.to_str().ok());
-    let Some(header) = header.map(ToOwned::to_owned) else {
-        count(&counters.bad_signature, 1);
-        return StatusCode::UNAUTHORIZED;
-    };
-    let body = match body(request).await {
-        Ok(body) => body,
-        Err(status) => {
-            let is_too_big = status == StatusCode::PAYLOAD_TOO_LARGE;
-            count(if is_too_big { &counters.too_big } else { &counters.bad_body }, 1);
-            return status;
-        }
-    };
-    if !signature::verify(&(listener.config.app_secret)(), &header, &body) {
-        count(&counters.bad_signature, 1);
-        return StatusCode::UNAUTHORIZED;
-    }
-    match payload::parse(&body) {
-        Ok(events) => listener.queue(events),
-        Err(error) => {
-            count(&counters.bad_json, 1);
-            tracing::warn!(%error, "signed webhook not understood");
-            StatusCode::BAD_REQUEST
-        }
+    match listener.receive(request).await {
+        Ok(()) => StatusCode::OK,
+        Err(status) => status,
     }
 }
 
+/// Reads a body, as long as its sender takes the time for it.
 async fn body(request: Request) -> Result<Bytes, StatusCode> {
     match timeout(BODY_LIMIT, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => Ok(body),
@@ -168,19 +165,69 @@ async fn body(request: Request) -> Result<Bytes, StatusCode> {
     }
 }
 
+/// The length that the body is said to have.
+fn said_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 impl Listener {
-    /// Queues all events or none: half a batch would come twice.
-    fn queue(&self, events: Vec<WebhookEvent>) -> StatusCode {
+    async fn receive(&self, request: Request) -> Result<(), StatusCode> {
+        let counters = &self.counters;
+        let headers = request.headers().clone();
+        let signature = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
+        let Some(signature) = signature else {
+            count(&counters.bad_signature, 1);
+            return Err(StatusCode::UNAUTHORIZED);
+        };
+        let _room = self.room(&headers)?;
+        let body = body(request).await.inspect_err(|status| {
+            let is_too_big = *status == StatusCode::PAYLOAD_TOO_LARGE;
+            count(if is_too_big { &counters.too_big } else { &counters.bad_body }, 1);
+        })?;
+        if !signature::verify_any(&(self.config.app_secrets)(), signature, &body) {
+            count(&counters.bad_signature, 1);
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        let batch = payload::read(&body).map_err(|error| {
+            count(&counters.bad_json, 1);
+            tracing::warn!(%error, "signed webhook not understood");
+            StatusCode::BAD_REQUEST
+        })?;
+        self.queue(batch, Letter::new(&headers, body))
+    }
+
+    /// Room to read the body of this request, until it is dropped.
+    fn room(&self, headers: &HeaderMap) -> Result<SemaphorePermit<'_>, StatusCode> {
+        // One that does not say its length may have the greatest, and one that says more is cut off there.
+        let length = said_length(headers).unwrap_or(MAX_BODY).min(MAX_BODY);
+        let pieces = u32::try_from(length.div_ceil(PIECE).max(1)).unwrap_or(u32::MAX);
+        self.reading.try_acquire_many(pieces).map_err(|_| {
+            count(&self.counters.busy, 1);
+            StatusCode::SERVICE_UNAVAILABLE
+        })
+    }
+
+    /// Queues all events and passes the webhook on to all who want it, or does
+    /// nothing: half of it would come twice.
+    fn queue(&self, batch: Batch, letter: Option<Letter>) -> Result<(), StatusCode> {
+        let Batch { events, fields } = batch;
         let Ok(places) = self.events.try_reserve_many(events.len()) else {
             count(&self.counters.queue_full, 1);
             tracing::warn!(events = events.len(), "webhook refused: no room in the queue");
-            return StatusCode::SERVICE_UNAVAILABLE;
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
         };
+        if let (Some(pass_on), Some(letter)) = (&self.config.pass_on, letter)
+            && !pass_on.put(&fields, &letter)
+        {
+            count(&self.counters.pass_on_full, 1);
+            tracing::warn!("webhook refused: it can't be passed on, too many wait already");
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
         count(&self.counters.accepted, 1);
         count(&self.counters.events, events.len());
         for (place, event) in places.zip(events) {
             place.send(event);
         }
-        StatusCode::OK
+        Ok(())
     }
 }

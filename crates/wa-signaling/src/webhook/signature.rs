@@ -26,6 +26,13 @@ pub fn verify(secret: &Secret, header: &str, body: &[u8]) -> bool {
     mac.verify_slice(&given).is_ok()
 }
 
+/// Whether `header` signs these bytes with any of the secrets. All are tried, so that the time does not
+/// tell which one it was.
+#[must_use]
+pub fn verify_any(secrets: &[Secret], header: &str, body: &[u8]) -> bool {
+    secrets.iter().fold(false, |is_signed, secret| verify(secret, header, body) | is_signed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +61,18 @@ mod tests {
         }
         assert!(!verify(&secret, &RIGHT.replace("sha256=", "SHA256="), BODY));
         assert!(!verify(&secret, &RIGHT.replace("5bdc", "5bdx"), BODY));
+    }
+
+    #[test]
+    fn each_of_several_secrets_may_sign() {
+        let secrets =
+            |names: &[&'static str]| names.iter().map(|name| Secret::new(*name)).collect::<Vec<_>>();
+        for names in [&["Jefe"][..], &["Jefe", "other"], &["other", "", "Jefe"]] {
+            assert!(verify_any(&secrets(names), RIGHT, BODY), "{names:?}");
+        }
+        for names in [&[][..], &["other"], &["", "jefe"]] {
+            assert!(!verify_any(&secrets(names), RIGHT, BODY), "{names:?}");
+        }
     }
 
     #[test]

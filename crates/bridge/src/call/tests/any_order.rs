@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::sample::Index;
 use sip_core::{LegId, Lost};
 use wa_signaling::ErrorKind;
 
@@ -15,15 +14,15 @@ use crate::call::machine::{AnswerOn, InviteAfter, Ringback, Settings};
 
 /// One step of a script.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Give(Event),
     /// On one of the legs that there are by then.
-    Sip(Index, SipEvent),
+    Sip(usize, SipEvent),
     Pass(Duration),
 }
 
 /// A leg that does not exist yet; the world names it.
-const NEW: LegId = LegId(u64::MAX);
+pub(super) const NEW: LegId = LegId(u64::MAX);
 
 fn reply() -> impl Strategy<Value = Result<(), ErrorKind>> {
     prop_oneof![
@@ -71,6 +70,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::WaRejected),
         1 => Just(Event::WaTerminated { error: None }),
         1 => Just(Event::WaTerminated { error: Some(138_021) }),
+        1 => Just(Event::WaHungUp),
         6 => Just(Event::MediaConnected),
         2 => Just(Event::MediaHeard),
         1 => Just(Event::MediaFailed),
@@ -81,7 +81,7 @@ fn event() -> impl Strategy<Value = Event> {
 fn script() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => event().prop_map(Step::Give),
-        6 => (any::<Index>(), sip_event()).prop_map(|(leg, event)| Step::Sip(leg, event)),
+        6 => (any::<usize>(), sip_event()).prop_map(|(leg, event)| Step::Sip(leg, event)),
         1 => (0_u64..3_000).prop_map(|ms| Step::Pass(Duration::from_millis(ms))),
         1 => (0_u64..70_000).prop_map(|ms| Step::Pass(Duration::from_millis(ms))),
     ];
@@ -104,15 +104,19 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-fn run(mut bench: Bench, mut world: World, script: Vec<Step>) {
-    let take = |actions: Vec<Action>, world: &mut World| {
-        for action in &actions {
-            world.wants(action);
+/// Plays a script, and lets the world come to rest; the first `failing` tries to end WhatsApp's call
+/// fail. What the call wanted done.
+pub(super) fn run(mut bench: Bench, mut world: World, script: &[Step], failing: u32) -> Vec<Action> {
+    let mut wanted = Vec::new();
+    let mut take = |actions: Vec<Action>, world: &mut World| {
+        for action in actions {
+            world.wants(&action);
+            wanted.push(action);
         }
     };
     take(bench.actions(), &mut world);
     for step in script {
-        let actions = match step {
+        let actions = match step.clone() {
             Step::Give(event) if world.gives(&event) => bench.give(event),
             Step::Sip(which, event) => match world.gives_sip(which, event) {
                 Some((leg, event)) => bench.give(Event::Sip(leg, event)),
@@ -125,11 +129,12 @@ fn run(mut bench: Bench, mut world: World, script: Vec<Step>) {
     }
     // Whatever happened, the world comes to rest: requests get replies, and the PBX leaves.
     take(bench.give(Event::Shutdown), &mut world);
-    for _ in 0..100 {
+    for round in 0..100 {
         if bench.call.is_over() {
             break;
         }
-        for event in [Event::ConnectReply(Err(ErrorKind::Timeout)), Event::EndReply(Ok(()))] {
+        let end = if round < failing { Err(ErrorKind::Outage) } else { Ok(()) };
+        for event in [Event::ConnectReply(Err(ErrorKind::Timeout)), Event::EndReply(end)] {
             if world.gives(&event) {
                 take(bench.give(event), &mut world);
             }
@@ -137,6 +142,7 @@ fn run(mut bench: Bench, mut world: World, script: Vec<Step>) {
         take(bench.pass(Duration::from_secs(10)), &mut world);
     }
     check(&bench, &world);
+    wanted
 }
 
 fn check(bench: &Bench, world: &World) {
@@ -151,12 +157,12 @@ proptest! {
     #[test]
     fn from_the_pbx(settings in settings(), script in script()) {
         let world = World::from_pbx(FIRST);
-        run(Bench::from_pbx(settings), world, script);
+        run(Bench::from_pbx(settings), world, &script, 0);
     }
 
     #[test]
     fn from_whatsapp(settings in settings(), script in script()) {
         let world = World::from_whatsapp();
-        run(Bench::from_whatsapp(settings), world, script);
+        run(Bench::from_whatsapp(settings), world, &script, 0);
     }
 }

@@ -5,6 +5,9 @@
 mod any_order;
 mod flows;
 mod former;
+mod line;
+mod orders;
+mod random;
 mod transfers;
 mod world;
 
@@ -37,12 +40,18 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn from_pbx(settings: Settings) -> Self {
-        let now = Instant::now();
+        Self::from_pbx_at(Instant::now(), settings)
+    }
+
+    pub(super) fn from_pbx_at(now: Instant, settings: Settings) -> Self {
         Self { call: Call::from_pbx(settings, now, FIRST), now }
     }
 
     pub(super) fn from_whatsapp(settings: Settings) -> Self {
-        let now = Instant::now();
+        Self::from_whatsapp_at(Instant::now(), settings)
+    }
+
+    pub(super) fn from_whatsapp_at(now: Instant, settings: Settings) -> Self {
         let attempts =
             Attempts::new(FIRST, [SECOND_TARGET, THIRD_TARGET], crate::trunk::failover::Policy::default());
         Self { call: Call::from_whatsapp(settings, now, attempts), now }

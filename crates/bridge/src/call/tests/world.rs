@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use proptest::sample::Index;
 use sip_core::LegId;
 use wa_signaling::ErrorKind;
 
@@ -73,19 +72,19 @@ impl World {
             Event::ConnectReply(_) => return std::mem::take(&mut self.connect_in_flight),
             // After the end there is no call to know.
             Event::Identified => self.identified |= self.finished == 0,
-            Event::WaRejected | Event::WaTerminated { .. } => self.over(),
+            Event::WaRejected | Event::WaTerminated { .. } | Event::WaHungUp => self.over(),
             _ => {}
         }
         true
     }
 
     /// An event of one of the legs, if it can happen on that one.
-    pub(super) fn gives_sip(&mut self, which: Index, event: SipEvent) -> Option<(LegId, SipEvent)> {
+    pub(super) fn gives_sip(&mut self, which: usize, event: SipEvent) -> Option<(LegId, SipEvent)> {
         if self.legs.is_empty() || self.finished > 0 {
             return None;
         }
         let (leg, state) =
-            self.legs.iter().map(|(leg, state)| (*leg, *state)).nth(which.index(self.legs.len()))?;
+            self.legs.iter().map(|(leg, state)| (*leg, *state)).nth(which % self.legs.len())?;
         let event = match (event, state) {
             // What comes late on a leg that is over.
             (_, Leg::Left) => return None,
@@ -149,6 +148,7 @@ impl World {
         match action {
             Action::SipRing(leg) | Action::SipRingWithTone(leg) => self.is(*leg, Leg::Asked),
             Action::SipAnswer(leg) => {
+                assert!(!self.wa_over, "200 for a call that is over");
                 self.moves(*leg, Leg::Asked, Leg::Up);
                 *self.finals.entry(*leg).or_default() += 1;
             }

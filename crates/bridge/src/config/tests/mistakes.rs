@@ -72,6 +72,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("sip.bind", "calls.answer_on = \"pickup\"\nsip.bind", "f:1: calls.answer_on: \"pickup\" is not known: write one of \"accepted\", \"accepted_or_media\", \"connect\""),
     ("sip.bind", "calls.rejected_as = 600\nsip.bind", "f:1: calls.rejected_as: 600 is not offered: write 486 (busy) or 603 (decline)"),
     ("sip.bind", "calls.invite_after = \"dtls\"\nsip.bind", "f:1: calls.invite_after: \"dtls\" is not known: write one of \"dtls_up\", \"webhook\""),
+    ("sip.bind", "calls.stale_after_s = 4\nsip.bind", "f:1: calls.stale_after_s: 4 is out of range: write 5 to 300"),
+    ("sip.bind", "calls.remember_h = 0\nsip.bind", "f:1: calls.remember_h: 0 is out of range: write 1 to 168"),
+    ("sip.bind", "calls.unknown_calls = \"kill\"\nsip.bind", "f:1: calls.unknown_calls: \"kill\" is not known: write one of \"leave\", \"end\""),
     ("sip.bind", "log.level = \"verbose\"\nsip.bind", "f:1: log.level: \"verbose\" is not known: write one of \"error\", \"warn\", \"info\", \"debug\", \"trace\""),
     ("sip.bind", "log.format = \"xml\"\nsip.bind", "f:1: log.format: \"xml\" is not known: write one of \"text\", \"json\""),
     // Trunks.

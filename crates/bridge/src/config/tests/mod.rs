@@ -6,11 +6,13 @@ use media_relay::sdp::pbx::Codec;
 
 use super::*;
 use crate::call::machine::{AnswerOn, InviteAfter};
+use crate::unknown::UnknownCalls;
 
 mod journal;
 mod listeners;
 mod mistakes;
 mod trunks;
+mod webhook;
 
 const EXAMPLE: &str = include_str!("../../../../../config/wa-bridge.example.toml");
 const REFERENCE: &str = include_str!("../../../../../docs/configuration.md");
@@ -80,7 +82,7 @@ fn the_least_has_every_default() {
         (config.webhook.listen.to_string().as_str(), config.webhook.path.as_str()),
         ("127.0.0.1:8080", "/webhook")
     );
-    assert_eq!(config.webhook.app_secret.current().expose(), "value of SECRET");
+    assert_eq!(config.webhook.secrets()[0].expose(), "value of SECRET");
     assert_eq!(config.webhook.verify_token.current().expose(), "value of VERIFY");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
     assert_eq!(config.calls.ring_limit_out, Duration::from_secs(60));
@@ -88,6 +90,7 @@ fn the_least_has_every_default() {
     assert_eq!(config.calls.answer_on, AnswerOn::Accepted);
     assert_eq!(config.calls.invite_after, InviteAfter::DtlsUp);
     assert!(!config.calls.rejected_is_603);
+    assert_eq!(config.order, Order::default());
     let trunk = &config.trunks[0];
     let Targets::List(aims) = &trunk.targets else { panic!("a list of targets") };
     let target = aims[0].target.literal().expect("an address").address.to_string();
@@ -140,6 +143,9 @@ fn every_key_can_be_written() {
         answer_on = "accepted_or_media"
         rejected_as = 603
         invite_after = "webhook"
+        stale_after_s = 20
+        remember_h = 48
+        unknown_calls = "end"
         [[trunk]]
         name = "office"
         sources = ["10.0.0.5", "10.0.1.0/24", "2001:db8::/32"]
@@ -183,6 +189,14 @@ fn every_key_can_be_written() {
     assert_eq!(config.calls.answer_on, AnswerOn::AcceptedOrMedia);
     assert_eq!(config.calls.invite_after, InviteAfter::Webhook);
     assert!(config.calls.rejected_is_603);
+    assert_eq!(
+        config.order,
+        Order {
+            stale_after: Duration::from_secs(20),
+            remember: Duration::from_secs(48 * 3600),
+            unknown_calls: UnknownCalls::End,
+        }
+    );
     assert_eq!(config.trunks[0].codecs, [Codec::Pcma, Codec::Opus]);
     assert_eq!(config.trunks[0].default_number.as_ref(), Some(&config.numbers[1].phone_number_id));
     let from = |ip: &str| {

@@ -184,3 +184,19 @@ async fn everything_ends_with_it() {
     tokio::time::timeout(LIMIT, ended).await.expect("tasks are left");
     std::net::UdpSocket::bind(address).expect("the port is free again");
 }
+
+#[tokio::test]
+async fn a_user_without_a_number_is_named_by_the_bsuid_only() {
+    let mut bridge = Bridge::start(|_| ()).await;
+    let offer = Leg::new(bridge.whatsapp.media_addr(), 440.0).await.sdp("actpass");
+    let bsuid = "US.ENT.AbC123";
+    let mut request = connect_request("", &offer);
+    request["recipient"] = bsuid.into();
+    request.as_object_mut().unwrap().remove("to");
+    assert_eq!(bridge.graph(request).await.0, 200);
+    let hook = bridge.hook("connect").await;
+    assert_eq!((&hook.call()["to_user_id"], &hook.call()["to"]), (&bsuid.into(), &serde_json::Value::Null));
+    let hook = bridge.hook("RINGING").await;
+    assert_eq!(hook.status()["recipient_user_id"], bsuid);
+    assert!(hook.status()["recipient_id"].is_null());
+}

@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::peer::{Bridge, LIMIT, Leg, connect_request, request};
+use super::peer::{Bridge, LIMIT, Leg, code, connect_request, request};
 use crate::whatsapp::{Action, ApiError, Behaviour, CallState, GraphFault, Party, UserCall};
-
-fn code(answer: &(u16, Value)) -> (u16, u64) {
-    (answer.0, answer.1["error"]["code"].as_u64().unwrap_or_default())
-}
 
 fn details(answer: &(u16, Value)) -> &str {
     answer.1["error"]["error_data"]["details"].as_str().unwrap_or_default()

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 
 use crate::whatsapp::hub::lock;
-use crate::whatsapp::sdp::{DtlsSetup, Remote};
+use crate::whatsapp::sdp::{DtlsSetup, Remote, Voice};
 use crate::whatsapp::secure::{self, Handshake, Wire};
 use crate::whatsapp::user::{Notice, Phone};
 use crate::whatsapp::webhook::sign;
@@ -33,7 +33,7 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    fn value(&self) -> &Value {
+    pub(super) fn value(&self) -> &Value {
         &self.body["entry"][0]["changes"][0]["value"]
     }
 
@@ -45,9 +45,13 @@ impl Hook {
         &self.value()["statuses"][0]
     }
 
-    /// `connect`, `terminate`, `RINGING`, ...
+    /// `connect`, `terminate`, `RINGING`, the type of a message, or the field of anything else.
     pub(super) fn what(&self) -> &str {
-        self.call()["event"].as_str().or(self.status()["status"].as_str()).unwrap()
+        let message = &self.value()["messages"][0];
+        [&self.call()["event"], &self.status()["status"], &message["interactive"]["type"], &message["type"]]
+            .into_iter()
+            .find_map(Value::as_str)
+            .unwrap_or_else(|| self.body["entry"][0]["changes"][0]["field"].as_str().unwrap())
     }
 
     pub(super) fn sdp(&self) -> &str {
@@ -121,6 +125,20 @@ impl Bridge {
         self.graph_at("v25.0/106540352242922/calls", Some("sandbox-token"), body).await
     }
 
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
+        self.get_with(path, "sandbox-token").await
+    }
+
+    pub(super) async fn get_with(&self, path: &str, token: &str) -> (u16, Value) {
+        let request = self.http.get(format!("{}/v25.0/{path}", self.whatsapp.graph_url()));
+        let answer = request.bearer_auth(token).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.graph_at(&format!("v25.0/{path}"), Some("sandbox-token"), body).await
+    }
+
     pub(super) async fn graph_at(&self, path: &str, token: Option<&str>, body: Value) -> (u16, Value) {
         let mut request = self.http.post(format!("{}/{path}", self.whatsapp.graph_url()));
         if let Some(token) = token {
@@ -164,6 +182,13 @@ impl Setter for Raw {
         message.add(self.0, &self.1);
         Ok(())
     }
+}
+
+pub(super) const NUMBER: &str = "106540352242922";
+
+/// (HTTP status, error code).
+pub(super) fn code(answer: &(u16, Value)) -> (u16, u64) {
+    (answer.0, answer.1["error"]["code"].as_u64().unwrap_or_default())
 }
 
 /// One media end: what the bridge has for one call.
@@ -320,7 +345,7 @@ fn remote(sdp: &str) -> Remote {
         pwd: attribute(sdp, "ice-pwd").to_owned(),
         fingerprint: [0; 32],
         setup: DtlsSetup::ActPass,
-        opus: 111,
+        voices: vec![Voice::Opus(111)],
         telephone_event: Some(126),
         mid: "audio".to_owned(),
         ssrc: Some(attribute(sdp, "ssrc").split(' ').next().unwrap().parse().unwrap()),

@@ -4,7 +4,7 @@ use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
 use super::*;
-use crate::whatsapp::sdp::DtlsSetup;
+use crate::whatsapp::sdp::{DtlsSetup, Voice};
 
 fn context(key: u8) -> Context {
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;
@@ -18,7 +18,7 @@ fn remote(ssrc: u32) -> Remote {
         pwd: "x".repeat(22),
         fingerprint: [0; 32],
         setup: DtlsSetup::Active,
-        opus: 107,
+        voices: vec![Voice::Opus(107)],
         telephone_event: Some(101),
         mid: "audio".to_owned(),
         ssrc: Some(ssrc),
@@ -27,10 +27,14 @@ fn remote(ssrc: u32) -> Remote {
 
 /// (speaker, listener)
 fn pair(hz: f64) -> (Phone, Phone) {
+    pair_in(hz, Voice::Opus(107))
+}
+
+fn pair_in(hz: f64, voice: Voice) -> (Phone, Phone) {
     let mut speaker = Phone::new(7, hz).unwrap();
     let mut listener = Phone::new(8, 440.0).unwrap();
-    speaker.expect(&remote(8));
-    listener.expect(&remote(7));
+    speaker.expect(&Remote { voices: vec![voice], ..remote(8) });
+    listener.expect(&Remote { voices: vec![voice], ..remote(7) });
     speaker.secure(Keys { inbound: context(2), outbound: context(1) });
     listener.secure(Keys { inbound: context(1), outbound: context(2) });
     (speaker, listener)
@@ -64,6 +68,30 @@ fn the_tone_is_heard_at_its_frequency_and_level() {
     assert!(wrong < 0.05 * right, "{wrong} of another tone against {right}");
     assert_eq!(listener.recording().packets.len(), 100);
     assert_eq!(listener.recording().longest_gap(Duration::ZERO), Duration::from_millis(20));
+}
+
+#[test]
+fn g711_carries_the_tone_and_digits_on_a_clock_of_8_khz() {
+    for voice in [Voice::Pcma, Voice::Pcmu] {
+        let (mut speaker, mut listener) = pair_in(1_000.0, voice);
+        let start = Instant::now();
+        speaker.press("5");
+        for tick in 0..100 {
+            let now = start + Duration::from_millis(20 * tick);
+            for datagram in speaker.speak(now) {
+                for notice in listener.receive(now, &datagram, true) {
+                    assert!(!matches!(notice, Notice::Violation(_)), "{notice:?}");
+                }
+            }
+        }
+        let (heard, packets) = (listener.recording().tail(1.0), &listener.recording().packets);
+        let (right, wrong) = (power(heard, 1_000.0), power(heard, 1_150.0));
+        assert!((0.7 * PEAK..1.3 * PEAK).contains(&right), "{voice:?}: peak {right}");
+        assert!(wrong < 0.05 * right, "{voice:?}: {wrong} of another tone against {right}");
+        assert_eq!(listener.digits(), "5");
+        let last = packets.last().unwrap();
+        assert_eq!((last.payload_type, last.samples), (voice.payload_type(), 320));
+    }
 }
 
 #[test]

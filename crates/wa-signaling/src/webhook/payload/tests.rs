@@ -1,7 +1,13 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::calls::other;
 use super::*;
+use crate::identity::Caller;
+use crate::webhook::event::{CallStatus, Connect, Direction, Session, Status, Terminate};
+
+mod others;
+mod shuffled;
 
 const WACID: &str = "wacid.HBgLMTIxODU1NTI4MjgVAgARGCAyODRQIAFRoA";
 const OFFER: &str = "v=0\r\no=- 1790963543407 2 IN IP4 127.0.0.1\r\ns=-\r\n";
@@ -204,6 +210,11 @@ fn statuses_in_any_case_as_string_or_array() {
         (json!(["REJECTED"]), CallStatus::Rejected),
         (json!("ON_HOLD"), CallStatus::Other("ON_HOLD".into())),
     ];
+    let user = Caller {
+        phone: Some("12185552828".into()),
+        bsuid: Some("US.134912086553".into()),
+        ..Caller::default()
+    };
     for (word, expected) in cases {
         let expected = Status {
             number: number(),
@@ -211,6 +222,7 @@ fn statuses_in_any_case_as_string_or_array() {
             status: expected,
             timestamp: Some(1_749_197_000),
             callback_data: Some("call-7".into()),
+            user: user.clone(),
         };
         assert_eq!(only(&status(&word)), WebhookEvent::Status(expected));
     }
@@ -248,6 +260,7 @@ fn a_call_ends() {
         errors: vec![],
         callback_data: Some("call-7".into()),
         timestamp: Some(1_749_197_480),
+        user: Caller { phone: Some("12185552828".into()), ..Caller::default() },
     };
     for status in [
         json!("COMPLETED"),
@@ -315,8 +328,8 @@ fn errors_beside_two_calls_belong_to_neither() {
 #[test]
 fn what_is_not_known_is_other() {
     let mut value = user_connect();
-    value["calls"][0]["event"] = json!("call_recording_available");
-    assert_eq!(only(&value), other(Some("call_recording_available")));
+    value["calls"][0]["event"] = json!("call_weather_available");
+    assert_eq!(only(&value), other(Some("call_weather_available")));
     assert_eq!(only(&json!({"errors": [{"code": 131_044}]})), other(Some("errors")));
     assert_eq!(only(&json!({})), other(None));
     assert_eq!(only(&json!(7)), other(None));
