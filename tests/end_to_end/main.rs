@@ -5,6 +5,7 @@ mod from_whatsapp;
 mod hold;
 mod hostile;
 mod observed;
+mod routing;
 mod to_whatsapp;
 mod torture;
 mod transfer;

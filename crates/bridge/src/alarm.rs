@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{error, info};
+use wa_signaling::{GraphEvent, PhoneNumberId, Trouble};
 
 /// The most alarms of different subjects at once; more are only logged.
 const MOST: usize = 1000;
@@ -22,6 +23,8 @@ pub enum Alarm {
     Restricted,
     /// The number is set up so that calls can't work: SIP mode, SDES, calling off.
     Settings,
+    /// WhatsApp limits how many requests a number may send.
+    RateLimit,
     /// The Graph API can't be reached or is out of order.
     GraphOutage,
     /// The journal can't be written: a crash now would leave calls open.
@@ -35,6 +38,19 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// The alarm of what the Graph client has noticed.
+    #[must_use]
+    pub const fn of(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Token => Self::Token,
+            Trouble::NumberRefused => Self::NumberRefused,
+            Trouble::Settings => Self::Settings,
+            Trouble::Restricted => Self::Restricted,
+            Trouble::RateLimit => Self::RateLimit,
+            Trouble::Outage => Self::GraphOutage,
+        }
+    }
+
     /// The word in logs and in the metric's `alarm` label.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -43,6 +59,7 @@ impl Alarm {
             Self::NumberRefused => "number_refused",
             Self::Restricted => "restricted",
             Self::Settings => "settings",
+            Self::RateLimit => "rate_limit",
             Self::GraphOutage => "graph_outage",
             Self::Journal => "journal",
             Self::Records => "records",
@@ -80,6 +97,17 @@ impl Alarms {
         }
     }
 
+    /// Takes over what the Graph client has noticed.
+    pub fn graph(&self, event: GraphEvent) {
+        let subject = |number: Option<PhoneNumberId>| number.map(|id| id.to_string()).unwrap_or_default();
+        match event {
+            GraphEvent::Begun { trouble, number, text } => {
+                self.raise(Alarm::of(trouble), &subject(number), text);
+            }
+            GraphEvent::Over { trouble, number } => self.clear(Alarm::of(trouble), &subject(number)),
+        }
+    }
+
     /// Each alarm with its subject and text.
     #[must_use]
     pub fn active(&self) -> Vec<(Alarm, String, String)> {
@@ -95,6 +123,19 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_graph_client_notices_is_an_alarm_until_it_is_over() {
+        let alarms = Alarms::default();
+        let number: Option<PhoneNumberId> = "106540352242922".parse().ok();
+        let text = "Graph error 190".to_owned();
+        alarms.graph(GraphEvent::Begun { trouble: Trouble::Token, number: number.clone(), text });
+        alarms.graph(GraphEvent::Over { trouble: Trouble::NumberRefused, number: number.clone() });
+        let active = alarms.active();
+        assert_eq!(active, [(Alarm::Token, "106540352242922".to_owned(), "Graph error 190".to_owned())]);
+        alarms.graph(GraphEvent::Over { trouble: Trouble::Token, number });
+        assert!(alarms.active().is_empty());
+    }
 
     #[test]
     fn an_alarm_lasts_until_it_is_taken_back() {

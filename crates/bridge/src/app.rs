@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
+use wa_signaling::graph::config::OnChange;
 use wa_signaling::webhook::event::Direction;
 use wa_signaling::webhook::pass_on::delivery::PassOn;
 use wa_signaling::{GraphClient, GraphConfig, WebhookCounters, WebhookEvent};
@@ -219,7 +220,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     let alarms = Arc::new(Alarms::default());
     let (journal, former, later) = open_journal(&config, &alarms).await?;
     let pass_on = http::webhook::pass_on(&config, &alarms).map_err(StartFailure::PassOn)?;
-    let graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
+    let graph = graph_config(&config, &alarms);
     let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
     let shared = Arc::new(Shared {
         trunks,
@@ -369,6 +370,15 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 fn local(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, StartFailure> {
     let address = SocketAddr::from(([0, 0, 0, 0], 0));
     listener.local_addr().map_err(|source| StartFailure::Bind { key, address, source })
+}
+
+fn graph_config(config: &Config, alarms: &Arc<Alarms>) -> GraphConfig {
+    let alarms = Arc::clone(alarms);
+    let on_change: OnChange = Arc::new(move |event| alarms.graph(event));
+    let mut graph = GraphConfig::new(config.graph.url.clone(), config.graph.version.clone());
+    graph.limits = config.graph.limits;
+    graph.on_change = Some(on_change);
+    graph
 }
 
 fn relay_config(config: &Config) -> RelayConfig {

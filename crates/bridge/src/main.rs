@@ -36,11 +36,16 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Prints what every error means, in Markdown: docs/errors.md.
+    Errors,
 }
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let (Command::Run { config: path } | Command::Check { config: path }) = &command;
+    let (Command::Run { config: path } | Command::Check { config: path }) = &command else {
+        print!("{}", bridge::errors::markdown());
+        return ExitCode::SUCCESS;
+    };
     let config = match Config::load(path, &|name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(errors) => {

@@ -129,7 +129,7 @@ fn voicemail_left(shared: &Shared, voicemail: &Voicemail) {
 }
 
 fn is_ours(shared: &Shared, number: &PhoneNumberId) -> bool {
-    shared.config().numbers.iter().any(|ours| ours.phone_number_id == *number)
+    shared.config().number(number).is_some()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the ends of restrictions are given by the calendar")]

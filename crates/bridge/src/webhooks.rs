@@ -69,7 +69,7 @@ fn look_after(shared: &Arc<Shared>) {
 
 fn with_rules<T>(shared: &Shared, of: impl FnOnce(&Rules<'_>) -> T) -> T {
     let config = shared.config();
-    let has = |id: &PhoneNumberId| config.numbers.iter().any(|number| number.phone_number_id == *id);
+    let has = |id: &PhoneNumberId| config.number(id).is_some();
     of(&Rules { instance: &shared.instance, unknown_calls: config.order.unknown_calls, has: &has })
 }
 

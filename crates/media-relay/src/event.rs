@@ -31,6 +31,8 @@ pub enum MediaEvent {
         /// How long it was down; the last that was heard of it when its end was lost.
         duration: Duration,
     },
+    /// The announcement has been sent to its last frame. Not told of one that was stopped.
+    Announced,
     /// The path is gone.
     Closed(Summary),
 }

@@ -3,6 +3,7 @@
 //! [`Relay`] owns the worker threads; [`Relay::open`] gives an [`AudioSession`],
 //! the handle of one call's path. What happens on it comes back as [`MediaEvent`]s.
 
+mod announcement;
 mod codec;
 mod event;
 mod path;
@@ -15,6 +16,7 @@ mod session;
 pub mod tone;
 mod worker;
 
+pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::announcement::Announcement;
 use crate::path::{DigitMode, Party};
 use crate::peer::{Credentials, DtlsRole, RemotePeer};
 use crate::rtp::dtmf;
@@ -100,7 +101,14 @@ impl AudioSession {
         self.send(Command::PlayTo(self.id, Party::WhatsApp, tone));
     }
 
-    /// Ends the tones of both sides.
+    /// Lets WhatsApp hear a recording once, in place of the PBX and of a tone. It begins at once, or with
+    /// [`Self::open`]; [`MediaEvent::Announced`](crate::MediaEvent::Announced) tells its end, after which
+    /// there is silence or the PBX again.
+    pub fn announce(&self, announcement: Announcement) {
+        self.send(Command::Announce(self.id, announcement));
+    }
+
+    /// Ends the tones of both sides, and an announcement.
     pub fn stop_tone(&self) {
         self.send(Command::StopTone(self.id));
     }

@@ -135,6 +135,13 @@ impl Recording {
             .map(|(at, _)| at)
     }
 
+    /// How long a tone of `hz` sounds: so many pieces of 10 ms are hardly anything else.
+    pub fn lasting(&self, hz: f64) -> Duration {
+        let sounding =
+            self.windows().filter(|(_, w)| level(w) > SILENCE_DBFS && share(w, self.rate, hz) > 0.6);
+        Duration::from_millis(10 * sounding.count() as u64)
+    }
+
     /// Pieces of 10 ms, each with the time its first sample came.
     fn windows(&self) -> impl Iterator<Item = (Instant, &[i16])> {
         let size = (self.rate / 100) as usize;

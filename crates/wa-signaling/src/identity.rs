@@ -37,11 +37,11 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// What identifies the user in a SIP user part: the number, else the
-    /// BSUID.
+    /// What identifies the user in a SIP user part, so that a call to it comes back: the number, else
+    /// the BSUID, else the parent's.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.phone.as_deref().or(self.bsuid.as_deref())
+        self.phone.as_deref().or(self.bsuid.as_deref()).or(self.parent_bsuid.as_deref())
     }
 }
 
@@ -74,13 +74,15 @@ fn is_number(text: &str) -> bool {
     (6..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn is_bsuid(text: &str) -> bool {
+/// Whether a text is a business-scoped user id, or a parent's. The country may be written in either case.
+#[must_use]
+pub fn is_bsuid(text: &str) -> bool {
     let Some((country, rest)) = text.split_once('.') else {
         return false;
     };
     let id = rest.strip_prefix("ENT.").unwrap_or(rest);
     country.len() == 2
-        && country.bytes().all(|byte| byte.is_ascii_uppercase())
+        && country.bytes().all(|byte| byte.is_ascii_alphabetic())
         && (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
@@ -99,7 +101,14 @@ mod tests {
 
     #[test]
     fn user_ids_stay_as_they_are() {
-        for user in ["US.13491208655302741918", "US.ENT.11815799212886844830", "BR.AbC123", "BR.ENT"] {
+        for user in [
+            "US.13491208655302741918",
+            "US.ENT.11815799212886844830",
+            "BR.AbC123",
+            "BR.ENT",
+            "us.123456",
+            "Us.ENT.aB",
+        ] {
             assert_eq!(user.parse(), Ok(Callee::Bsuid(user.into())));
         }
         let longest = format!("DE.{}", "7".repeat(128));
@@ -119,7 +128,7 @@ mod tests {
             "alice",
             "US.",
             "US.ENT.",
-            "us.123456",
+            "us.ent.1.2",
             "USA.123",
             "US.12-3",
             "US.1.2",
@@ -138,5 +147,7 @@ mod tests {
         caller.phone = Some("12015550123".into());
         assert_eq!(caller.user(), Some("12015550123"));
         assert_eq!(Caller::default().user(), None);
+        let parent = Caller { parent_bsuid: Some("US.ENT.1".into()), ..Caller::default() };
+        assert_eq!(parent.user(), Some("US.ENT.1"));
     }
 }

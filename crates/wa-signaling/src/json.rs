@@ -60,6 +60,24 @@ pub(crate) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// The identifier in `key`, written as a string or as a number.
+pub(crate) fn id(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(as_id)
+}
+
+/// The identifiers or words in the array `key`.
+pub(crate) fn ids(value: &Value, key: &str) -> Vec<String> {
+    list(value, key).iter().filter_map(as_id).collect()
+}
+
+fn as_id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

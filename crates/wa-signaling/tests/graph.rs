@@ -62,8 +62,7 @@ async fn graph(answer: Answer) -> (GraphClient, Arc<Mutex<Seen>>) {
 fn client(base_url: &str, limit: Duration) -> GraphClient {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = GraphConfig::new(base_url, "v25.0");
-    config.limits =
-        TimeLimits { connect: limit, pre_accept: limit, accept: limit, reject: limit, terminate: limit };
+    config.limits = TimeLimits::all(limit);
     GraphClient::new(config).expect("a client")
 }
 
@@ -122,7 +121,7 @@ async fn the_other_operations_send_their_action() {
         seen.requests.iter().map(|(.., body)| body["action"].as_str().unwrap_or_default()).collect();
     assert_eq!(actions, ["pre_accept", "accept", "reject", "terminate"]);
     assert!(seen.requests.iter().all(|(.., body)| body["call_id"] == "wacid.ABGGFjFVU2AfAgo6V"));
-    assert_eq!(seen.peers.len(), 1, "the connection was not used again");
+    assert_eq!(seen.peers.len(), 2, "one connection for ends, one for the rest, both used again");
 }
 
 #[tokio::test]

@@ -71,6 +71,8 @@ pub enum Action {
     MediaSwitch(LegId),
     /// Our ringing tone to the WhatsApp user: the PBX plays nothing any more.
     ToneToWhatsApp,
+    /// The call's announcement to the WhatsApp user, once.
+    MediaAnnounce,
     /// No tone of ours to either side.
     ToneStop,
     /// Close the path and give its ports back.

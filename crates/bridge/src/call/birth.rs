@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::{SdpError, whatsapp};
-use media_relay::{AudioSession, OpenError};
+use media_relay::{Announcement, AudioSession, OpenError};
 use sip_core::message::Request;
 use sip_core::{Command, Flow, LegId, Reply};
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -14,18 +15,19 @@ use wa_signaling::webhook::event::Connect;
 
 use super::attempts::Attempts;
 use super::cause::Cause;
-use super::headers;
-use super::machine::Call;
+use super::machine::{Call, Settings};
 use super::pbx::{Pbx, Plan};
 use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Input, Media, Side};
+use super::{announce, headers};
 use crate::app::Shared;
 use crate::config::{Number, Trunk};
 use crate::directory::{Lost, Mailbox};
 use crate::id::CallId;
 use crate::mark::Mark;
 use crate::record::Direction;
-use crate::routing::{self, NoRoute};
+use crate::routing::incoming::NoPbx;
+use crate::routing::{self, Incoming, Landing, NoRoute};
 use crate::skew;
 
 /// The most targets that a call tries; more than this the limit on ringing would not leave time for.
@@ -44,8 +46,6 @@ enum Unborn {
     NoOffer,
     #[error("no audio path: {0}")]
     Media(#[from] OpenError),
-    #[error("the trunk has no target that calls can go to")]
-    NoTarget,
     #[error("{}", .0.row().phrase)]
     Refused(Cause),
     #[error("the bridge is shutting down")]
@@ -61,11 +61,10 @@ impl From<Cause> for Unborn {
 impl Unborn {
     fn cause(&self) -> Cause {
         match self {
-            Self::NoRoute(_) => Cause::NoRoute,
+            Self::NoRoute(route) => route.cause(),
             Self::PbxSdp(_) => Cause::PbxSdp,
             Self::WhatsAppSdp(_) | Self::NoOffer => Cause::WhatsAppSdp,
             Self::Media(_) => Cause::NoMediaResource,
-            Self::NoTarget => Cause::NoTarget,
             Self::Refused(cause) => *cause,
             Self::ShuttingDown => Cause::ShuttingDown,
         }
@@ -99,11 +98,7 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
     }
     let config = shared.config();
     let dialled = request.uri.user_unescaped().unwrap_or_default();
-    let from = request.headers.from();
-    let caller = from.as_ref().and_then(|from| from.uri.user_unescaped());
-    // Before anything is made of the number: an emergency number has no route, and must not get 404.
-    shared.trunks.may_dial(flow.trunk, &dialled)?;
-    let route = routing::outgoing(&config, flow.trunk, &dialled, caller.as_deref())?;
+    let route = routing::outgoing(&config, flow.trunk, &dialled, &request.headers)?;
     let ticket = shared.trunks.admit(shared.now(), flow.trunk)?;
     shared.trunks.spend(flow.trunk, &route.callee.to_string())?;
 
@@ -130,7 +125,7 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
     settings.longest = settings.longest.into_iter().chain(left).min();
     let call = Call::from_pbx(settings, shared.now(), leg);
     let side = Side::FromPbx { callee: route.callee };
-    let media = Media { session, remote: None };
+    let media = Media { session, remote: None, announcement: None };
     let number = Arc::new(route.number.clone());
     let mark = mark(shared, &id, request.headers.call_id());
     let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), Some(media), call);
@@ -151,35 +146,31 @@ pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
         warn!(wacid = %connect.wacid, "a connect webhook came too late to ring anybody");
         return;
     }
-    let Some((number, trunk)) = routing::incoming(&config, &connect.number) else {
+    let unix = i64::try_from(shared.wall().as_secs()).unwrap_or(i64::MAX);
+    let Some(incoming) = routing::incoming(&config, &connect, unix) else {
         shared.metrics.webhook("foreign_number");
         warn!(number = %connect.number, "a call for a business number that is not configured");
         return;
     };
-    let (number, trunk) = (Arc::new(number.clone()), trunk.clone());
     let wacid = connect.wacid.clone();
-    if let Err(unborn) = try_from_whatsapp(shared, connect, &number, &trunk) {
+    if let Err(unborn) = try_from_whatsapp(shared, connect, &incoming) {
         let cause = unborn.cause();
         warn!(%wacid, cause = cause.row().label, "call from WhatsApp rejected: {unborn}");
-        refuse(shared, number, &trunk, wacid, cause);
+        refuse(shared, Arc::new(incoming.number.clone()), incoming.trunk, wacid, cause);
     }
 }
 
-fn try_from_whatsapp(
-    shared: &Arc<Shared>,
-    connect: Connect,
-    number: &Arc<Number>,
-    trunk: &Trunk,
-) -> Result<(), Unborn> {
+fn try_from_whatsapp(shared: &Arc<Shared>, connect: Connect, incoming: &Incoming<'_>) -> Result<(), Unborn> {
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
     }
     let offer = connect.session.as_ref().filter(|session| session.sdp_type == "offer");
     let offer = &offer.ok_or(Unborn::NoOffer)?.sdp;
     let remote = whatsapp::parse(offer).map_err(Unborn::WhatsAppSdp)?;
+    let trunk = incoming.trunk;
     let ticket = shared.trunks.admit(shared.now(), shared.trunks.id(trunk))?;
     let mut pbx = Pbx::new(trunk, shared.targets(trunk));
-    let attempts = attempts(shared, &mut pbx, trunk, number).ok_or(Unborn::NoTarget)?;
+    let towards = towards(shared, &mut pbx, incoming)?;
 
     let (mailbox, events) = Mailbox::new();
     let session = open_session(shared, &mailbox)?;
@@ -197,25 +188,65 @@ fn try_from_whatsapp(
     });
     let answer = session.whatsapp_answer(&remote);
     session.set_digits(pbx.digits());
-    let media = Media { session, remote: Some(remote) };
+    let settings = pbx.settings(shared.config().calls);
+    let (call, announcement) = towards.call(settings, shared.now());
+    let media = Media { session, remote: Some(remote), announcement };
     let side = Side::FromWhatsApp { answer, connect: Box::new(connect) };
-    let call = Call::from_whatsapp(pbx.settings(shared.config().calls), shared.now(), attempts);
-    let number = number.clone();
+    let number = Arc::new(incoming.number.clone());
     let mark = mark(shared, &id, None);
     let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), Some(media), call);
     shared.spawn(task.counted(ticket).live().instrument(span));
     Ok(())
 }
 
+/// Whom a WhatsApp user will hear.
+enum Towards {
+    Pbx(Attempts),
+    Announcement(Cause, Announcement),
+}
+
+impl Towards {
+    fn call(self, settings: Settings, now: Instant) -> (Call, Option<Announcement>) {
+        match self {
+            Self::Pbx(attempts) => (Call::from_whatsapp(settings, now, attempts), None),
+            Self::Announcement(cause, announcement) => {
+                info!(cause = cause.row().label, "the caller hears an announcement");
+                let plan = announce::Plan { cause, length: announcement.length() };
+                (Call::announcing(settings, now, plan), Some(announcement))
+            }
+        }
+    }
+}
+
+/// The PBX, if it is up; else what is configured in its place.
+fn towards(shared: &Shared, pbx: &mut Pbx, incoming: &Incoming<'_>) -> Result<Towards, Unborn> {
+    let no_pbx = &incoming.number.no_pbx;
+    let turned = match &incoming.landing {
+        Landing::Turned(turned) => *turned,
+        Landing::Pbx(user) => {
+            let is_worth_it =
+                matches!(no_pbx, NoPbx::Try) || !shared.trunks.is_down(shared.trunks.id(incoming.trunk));
+            match is_worth_it.then(|| attempts(shared, pbx, incoming.trunk, user)).flatten() {
+                Some(attempts) => return Ok(Towards::Pbx(attempts)),
+                None => no_pbx.turned(),
+            }
+        }
+    };
+    match turned.announcement {
+        Some(announcement) => Ok(Towards::Announcement(turned.cause, announcement.clone())),
+        None => Err(Unborn::Refused(turned.cause)),
+    }
+}
+
 /// A leg for each target of the trunk.
-fn attempts(shared: &Shared, pbx: &mut Pbx, trunk: &Trunk, number: &Number) -> Option<Attempts> {
+fn attempts(shared: &Shared, pbx: &mut Pbx, trunk: &Trunk, user: &str) -> Option<Attempts> {
     let legs: Vec<LegId> = shared
         .targets(trunk)
         .into_iter()
         .take(MAX_ATTEMPTS)
         .map(|flow| {
             let leg = shared.sip.new_leg();
-            pbx.plan(leg, Plan { flow, user: number.user(trunk.headers.plus), refer: None });
+            pbx.plan(leg, Plan { flow, user: user.to_owned(), refer: None });
             leg
         })
         .collect();
@@ -232,7 +263,8 @@ fn refuse(shared: &Arc<Shared>, number: Arc<Number>, trunk: &Trunk, wacid: Wacid
 /// Ends a WhatsApp call of the business that nobody here leads, in the same way.
 pub(crate) fn end_lost(shared: &Arc<Shared>, lost: &Lost) {
     let config = shared.config();
-    let Some((number, trunk)) = routing::incoming(&config, &lost.number) else {
+    let number = config.number(&lost.number);
+    let Some((number, trunk)) = number.and_then(|number| Some((number, config.trunk_of(number)?))) else {
         return;
     };
     warn!(wacid = %lost.wacid, cause = lost.cause.row().label, "a call that nobody leads is ended");

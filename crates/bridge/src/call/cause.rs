@@ -9,6 +9,8 @@
 
 use wa_signaling::ErrorKind;
 
+use crate::alarm::Alarm;
+
 /// Who made the call end this way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
@@ -39,6 +41,8 @@ pub struct Row {
     pub retry_after: Option<u32>,
     /// Whose fault it is.
     pub blame: Blame,
+    /// The alarm of what somebody has to see to, beside the call itself.
+    pub alarm: Option<Alarm>,
 }
 
 /// Why a call ended.
@@ -116,6 +120,14 @@ pub enum Cause {
     Redirected,
     /// No target of the trunk is in service.
     NoTarget,
+    /// The PBX named a business number to call with that its trunk does not have.
+    UnknownNumber,
+    /// Called outside the hours of the business number.
+    ClosedHours,
+    /// A route of the configuration rejects the call.
+    RouteRejected,
+    /// A route of the configuration lets the caller hear an announcement, and no more.
+    Announced,
     /// The bridge is shutting down.
     ShuttingDown,
     /// The bridge has just started and ends the calls that a crash left open.
@@ -130,7 +142,12 @@ pub enum Cause {
 
 /// A row without `Retry-After`.
 const fn row(label: &'static str, status: u16, phrase: &'static str, q850: u8, blame: Blame) -> Row {
-    Row { label, status, phrase, q850, retry_after: None, blame }
+    Row { label, status, phrase, q850, retry_after: None, blame, alarm: None }
+}
+
+/// A row whose cause lasts until somebody has seen to it.
+const fn alarming(row: Row, alarm: Alarm) -> Row {
+    Row { alarm: Some(alarm), ..row }
 }
 
 /// A row whose cause may pass: `Retry-After` says when.
@@ -154,7 +171,7 @@ impl Cause {
             Self::NoAnswer           => row("no_answer",          480, "WhatsApp user is not reachable or did not answer", 19, User),
             Self::RingLimit          => row("ring_limit",         408, "WhatsApp user did not answer in time", 19, User),
             Self::WhatsAppFailed(c)  => whatsapp_failed(c),
-            Self::Graph(kind)        => graph(kind),
+            Self::Graph(kind)        => Row { alarm: of_trouble(kind), ..graph(kind) },
             Self::MediaFailed        => row("media_failed",       500, "Media with WhatsApp failed", 47, WhatsApp),
             Self::WhatsAppSdp        => row("whatsapp_sdp",       502, "WhatsApp's SDP is unusable", 88, WhatsApp),
             Self::PbxSdp             => row("pbx_sdp",            488, "No usable audio in the SDP", 88, Pbx),
@@ -188,6 +205,10 @@ impl Cause {
             Self::TransferFailed     => row("transfer_failed",    500, "The transfer failed", 41, Pbx),
             Self::Redirected         => row("redirected",         480, "The PBX redirected the call elsewhere", 23, Pbx),
             Self::NoTarget           => row("no_target",          503, "No target of the trunk is in service", 38, Pbx),
+            Self::UnknownNumber      => row("unknown_number",     403, "No such business number on this trunk", 21, Pbx),
+            Self::ClosedHours        => row("closed_hours",       480, "Outside of the call hours", 20, Nobody),
+            Self::RouteRejected      => row("route_rejected",     403, "A route rejects the call", 21, Bridge),
+            Self::Announced          => row("announced",          480, "The caller heard an announcement", 16, Nobody),
             Self::ShuttingDown       => later(row("shutting_down", 503, "Shutting down", 41, Bridge), 5),
             Self::Starting           => later(row("starting",     503, "Starting", 41, Bridge), 2),
             Self::Crash              => later(row("crash",        503, "The bridge was restarted", 41, Bridge), 2),
@@ -217,40 +238,63 @@ const fn whatsapp_failed(code: u32) -> Row {
         138_019           => row("wa_client_setup",      500, "WhatsApp client failed to set up the call", 41, WhatsApp),
         138_020           => row("wa_client_relay",      480, "WhatsApp client could not reach its relay", 38, WhatsApp),
         138_021           => row("wa_no_media_received", 408, "WhatsApp received no media", 102, Bridge),
-        138_022 | 138_023 => row("wa_no_media_sent",     480, "WhatsApp client sent no media", 102, WhatsApp),
-        131_044           => row("wa_payment",           403, "WhatsApp: business payment problem", 21, WhatsApp),
+        138_022           => row("wa_no_media_sent",     480, "WhatsApp client sent no media", 102, WhatsApp),
+        138_023           => row("wa_no_media_signals",  480, "WhatsApp user answered and no media came", 102, WhatsApp),
+        131_044           => alarming(row("wa_payment",  403, "WhatsApp: business payment problem", 21, Bridge), Alarm::NumberRefused),
         _                 => row("wa_failed",            480, "WhatsApp reported a failed call", 41, WhatsApp),
+    }
+}
+
+/// The alarm that the Graph client raises for an error of this kind.
+const fn of_trouble(kind: ErrorKind) -> Option<Alarm> {
+    match kind.trouble() {
+        Some(trouble) => Some(Alarm::of(trouble)),
+        None => None,
     }
 }
 
 /// What the Graph API's refusals mean to the PBX.
 #[rustfmt::skip]
 const fn graph(kind: ErrorKind) -> Row {
-    use Blame::{Bridge, Pbx, User, WhatsApp};
+    use Blame::{Bridge, Nobody, Pbx, User, WhatsApp};
     match kind {
         ErrorKind::SdpRefused          => row("graph_sdp_refused",       488, "WhatsApp refused the SDP", 88, Bridge),
         ErrorKind::TokenInvalid        => row("graph_token",             503, "WhatsApp access token is invalid", 38, Bridge),
+        ErrorKind::NoCapability        => row("graph_no_capability",     503, "WhatsApp app may not use the calling API", 38, Bridge),
         ErrorKind::NoCallPermission    => row("graph_no_permission",     403, "No call permission from the WhatsApp user", 21, User),
         ErrorKind::NotAuthorized       => row("graph_not_authorized",    403, "WhatsApp app lacks the right to call", 21, Bridge),
         ErrorKind::NumberUnknown       => row("graph_number_unknown",    404, "WhatsApp business number does not exist", 1, Bridge),
         ErrorKind::NumberNotRegistered => row("graph_not_registered",    503, "WhatsApp business number is not registered", 38, Bridge),
         ErrorKind::Uncallable          => row("graph_uncallable",        404, "Not reachable on WhatsApp", 1, User),
+        ErrorKind::Undeliverable       => row("graph_undeliverable",     404, "The message did not reach the WhatsApp user", 1, User),
+        ErrorKind::RecipientUnsupported => row("graph_bsuid_refused",    404, "WhatsApp can't reach this user by the user id", 1, Pbx),
         ErrorKind::TooManyCalls        => later(row("graph_too_many_calls", 503, "Too many calls on this WhatsApp number", 34, WhatsApp), 10),
         ErrorKind::DuplicateCall       => row("graph_duplicate",         486, "Already in a call with this WhatsApp user", 17, Pbx),
         ErrorKind::ConnectionError     => row("graph_connection",        502, "WhatsApp connection error", 38, WhatsApp),
+        ErrorKind::ConnectTimeout      => row("graph_connect_timeout",   504, "WhatsApp: connect timed out", 102, Bridge),
         ErrorKind::RateLimited         => later(row("graph_rate_limited", 503, "WhatsApp rate limit", 42, WhatsApp), 30),
+        ErrorKind::NumberRateLimited   => later(row("graph_number_rate_limited", 503, "Daily limit of calls of this WhatsApp number", 42, WhatsApp), 60),
+        ErrorKind::LookupLimit         => later(row("graph_lookup_limit", 503, "Too many questions for call permissions", 42, Bridge), 5),
         ErrorKind::DailyLimit          => row("graph_daily_limit",       403, "Daily limit of calls to this WhatsApp user", 21, WhatsApp),
         ErrorKind::NotAvailable        => row("graph_not_available",     403, "WhatsApp calling is not available for this number", 21, WhatsApp),
         ErrorKind::CallingPaused       => row("graph_calling_paused",    403, "WhatsApp has paused calling for this number", 21, WhatsApp),
         ErrorKind::CallingDisabled     => row("graph_calling_disabled",  403, "Calling is disabled on this WhatsApp number", 21, Bridge),
         ErrorKind::SipMode             => row("graph_sip_mode",          503, "The WhatsApp number is in SIP mode", 38, Bridge),
         ErrorKind::Payment             => row("graph_payment",           403, "WhatsApp: business payment problem", 21, Bridge),
-        ErrorKind::Policy              => row("graph_policy",            403, "WhatsApp policy forbids the call", 21, WhatsApp),
+        ErrorKind::Policy              => row("graph_policy",            403, "WhatsApp has locked the business account", 21, Bridge),
+        ErrorKind::CountryRestricted   => row("graph_country",           403, "This business may not reach users of this country", 21, WhatsApp),
         ErrorKind::NotAllowedRecipient => row("graph_recipient",         403, "Recipient is not in the test number's list", 21, Bridge),
         ErrorKind::SelfCall            => row("graph_self_call",         400, "A business number can't call itself", 28, Pbx),
-        ErrorKind::BadParameter        => row("graph_bad_parameter",     400, "WhatsApp refused the request", 28, Pbx),
+        ErrorKind::BadParameter        => row("graph_bad_parameter",     400, "WhatsApp refused the request", 28, Bridge),
+        ErrorKind::PermissionRequestLimit => row("graph_request_limit",  403, "The WhatsApp user was asked for a permission too often", 21, Bridge),
+        ErrorKind::ConversationNeeded  => row("graph_no_conversation",   403, "No open conversation to ask for a permission in", 21, Bridge),
+        ErrorKind::AlreadyPermitted    => row("graph_already_permitted", 403, "The WhatsApp user has permitted calls already", 21, Nobody),
+        ErrorKind::MessagingLimit      => row("graph_messaging_limit",   403, "The number's messaging limit is too low for calls", 21, Bridge),
+        ErrorKind::Prerequisites       => row("graph_prerequisites",     403, "What calling needs is not set up", 21, Bridge),
         ErrorKind::AlreadyEnded        => row("graph_already_ended",     480, "The WhatsApp call is already over", 16, User),
         ErrorKind::Outage              => later(row("graph_outage",      503, "WhatsApp is temporarily out of service", 38, WhatsApp), 30),
+        ErrorKind::Maintenance         => later(row("graph_maintenance", 503, "The WhatsApp account is under maintenance", 38, WhatsApp), 60),
+        ErrorKind::Unavailable         => later(row("graph_unavailable", 503, "WhatsApp does not answer: not tried", 38, WhatsApp), 5),
         ErrorKind::Timeout             => row("graph_timeout",           504, "WhatsApp did not answer the request", 102, WhatsApp),
         ErrorKind::Transport           => row("graph_unreachable",       503, "WhatsApp can't be reached", 38, WhatsApp),
         ErrorKind::BadResponse         => row("graph_bad_response",      502, "WhatsApp's answer made no sense", 38, WhatsApp),
@@ -295,6 +339,10 @@ mod tests {
             Cause::Starting,
             Cause::Crash,
             Cause::UnknownCall,
+            Cause::UnknownNumber,
+            Cause::ClosedHours,
+            Cause::RouteRejected,
+            Cause::Announced,
             Cause::Internal,
         ];
         for cause in causes {

@@ -49,6 +49,8 @@ pub enum Event {
     MediaConnected,
     /// Sound came from WhatsApp before we opened the path.
     MediaHeard,
+    /// The announcement was played to its end.
+    MediaAnnounced,
     /// ICE or DTLS failed, consent was lost, or the path broke.
     MediaFailed,
 

@@ -14,8 +14,9 @@ use wa_signaling::{ErrorKind, GraphError, Wacid};
 
 use super::action::{Action, End, Outcome};
 use super::cause::Cause;
-use super::headers;
 use super::task::{CallTask, GraphReply, Input, Remains, Side};
+use super::{headers, remedy};
+use crate::alarm::Alarm;
 use crate::app::Shared;
 use crate::config::Number;
 use crate::directory::MAILBOX;
@@ -58,6 +59,7 @@ impl CallTask {
                 self.hear(leg);
             }
             Action::ToneToWhatsApp => self.tone_to_whatsapp(),
+            Action::MediaAnnounce => self.announce(),
             Action::ToneStop => {
                 if let Some(media) = &self.media {
                     media.session.stop_tone();
@@ -77,6 +79,14 @@ impl CallTask {
             && let Some(remote) = media.remote.take()
         {
             media.session.connect_whatsapp(remote, role);
+        }
+    }
+
+    fn announce(&self) {
+        if let Some(media) = &self.media
+            && let Some(announcement) = &media.announcement
+        {
+            media.session.announce(announcement.clone());
         }
     }
 
@@ -154,8 +164,23 @@ impl CallTask {
         {
             ticket.spent(outcome.ended.saturating_duration_since(answered));
         }
+        self.alarm(outcome);
         self.shared.metrics.ended(self.direction, outcome);
         record::write(self.direction, outcome, self.summary.as_ref());
+    }
+
+    /// An error that came by webhook, which the Graph client has not seen, lasts until a call is answered.
+    fn alarm(&self, outcome: &Outcome) {
+        let alarms = &self.shared.alarms;
+        let subject = format!("{} (by webhook)", self.remains.number.phone_number_id);
+        match (outcome.cause, outcome.cause.row().alarm) {
+            (Cause::WhatsAppFailed(code), Some(alarm)) => {
+                let (what, remedy) = (outcome.cause.row().phrase, remedy::of_webhook(code));
+                alarms.raise(alarm, &subject, format!("{what} ({code}). {remedy}"));
+            }
+            _ if outcome.answered.is_some() => alarms.clear(Alarm::NumberRefused, &subject),
+            _ => {}
+        }
     }
 
     /// The closing path tells what passed over it, promptly; a lost summary is not worth waiting.

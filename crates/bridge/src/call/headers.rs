@@ -6,11 +6,15 @@ use media_relay::sdp::SdpError;
 use sip_core::{Body, Reply};
 
 use super::cause::Cause;
+use super::remedy;
 
 /// What a call takes within its dialog. `sip-core` answers some of it by itself.
 const TAKEN: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY";
 /// The bodies that an INFO may have.
 const INFO_TYPES: &str = "application/dtmf-relay, application/dtmf";
+
+/// Who warns (RFC 3261 20.43): a name, for the addresses of a host say nothing to people.
+const AGENT: &str = "wa-bridge";
 
 /// A header field.
 pub(crate) type Field = (String, String);
@@ -20,12 +24,16 @@ pub(crate) fn field(name: &str, value: impl Into<String>) -> Field {
     (name.to_owned(), value.into())
 }
 
-/// The final response for a call that ended before it was answered.
+/// The final response for a call that ended before it was answered. What WhatsApp refused has a
+/// Warning with a sentence for people: ours, for WhatsApp's own texts may hold anything.
 pub(crate) fn refusal(cause: Cause) -> Reply {
     let row = cause.row();
     let mut headers = vec![field("Reason", cause.reason_header())];
     if let Some(seconds) = row.retry_after {
         headers.push(field("Retry-After", seconds.to_string()));
+    }
+    if let Some(remedy) = remedy::about(cause) {
+        headers.push(field("Warning", format!("399 {AGENT} \"{}. {remedy}\"", row.phrase)));
     }
     Reply { status: row.status, reason: Some(row.phrase.to_owned()), headers, body: None }
 }
@@ -93,6 +101,8 @@ pub(crate) fn sdp_body(sdp: &str) -> Body {
 
 #[cfg(test)]
 mod tests {
+    use wa_signaling::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -103,6 +113,32 @@ mod tests {
         let reason = reply.headers.iter().find(|(name, _)| name == "Reason").map(|(_, value)| value.as_str());
         let text = "text=\"Shutting down\"";
         assert_eq!(reason, Some(format!("SIP;cause=503;{text}, Q.850;cause=41;{text}").as_str()));
+    }
+
+    #[test]
+    fn a_missing_call_permission_is_403_with_a_reason_and_a_warning_to_read() {
+        let reply = refusal(Cause::Graph(ErrorKind::NoCallPermission));
+        assert_eq!(reply.status, 403);
+        let text = "No call permission from the WhatsApp user";
+        let warning = "Ask the user for it with a call permission request, or wait until the user calls";
+        assert_eq!(
+            reply.headers,
+            [
+                field("Reason", format!("SIP;cause=403;text=\"{text}\", Q.850;cause=21;text=\"{text}\"")),
+                field("Warning", format!("399 wa-bridge \"{text}. {warning}\"")),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_whatsapps_refusal_has_no_warning() {
+        for cause in
+            [Cause::ShuttingDown, Cause::NoAnswer, Cause::UserRejected, Cause::WhatsAppFailed(999_999)]
+        {
+            assert!(refusal(cause).headers.iter().all(|(name, _)| name != "Warning"), "{cause:?}");
+        }
+        let failed = refusal(Cause::WhatsAppFailed(131_044));
+        assert!(failed.headers.iter().any(|(name, _)| name == "Warning"));
     }
 
     #[test]

@@ -87,9 +87,9 @@ impl About {
 
     /// The user part of From: the number, else the id.
     fn user_part(&self, plus: bool) -> String {
-        match (&self.user.phone, &self.user.bsuid) {
+        match (&self.user.phone, self.user.user()) {
             (Some(phone), _) => number(phone, plus),
-            (None, Some(bsuid)) => escape_user(bsuid),
+            (None, Some(id)) => escape_user(id),
             (None, None) => "anonymous".to_owned(),
         }
     }

@@ -26,7 +26,7 @@ use super::legs::{Legs, SipLeg, WaLeg};
 use super::release::Release;
 pub use super::settings::{AnswerOn, InviteAfter, Ringback, Settings};
 use super::sip_side::{self, Sorted};
-use super::{sip_to_wa, transfer, wa_to_sip};
+use super::{announce, sip_to_wa, transfer, wa_to_sip};
 
 /// What the states work on.
 #[derive(Debug)]
@@ -60,8 +60,19 @@ pub(super) enum Next<S> {
 enum State {
     SipToWa(sip_to_wa::State),
     WaToSip(wa_to_sip::State),
+    Announcing(announce::State),
     Releasing(Release),
     Over,
+}
+
+impl State {
+    /// What an end that holds in any state means in this one.
+    fn cause(&self, cause: Cause) -> Cause {
+        match self {
+            Self::Announcing(state) => state.cause(cause),
+            Self::SipToWa(_) | Self::WaToSip(_) | Self::Releasing(_) | Self::Over => cause,
+        }
+    }
 }
 
 /// One call between a PBX and a WhatsApp user.
@@ -88,6 +99,15 @@ impl Call {
     pub fn from_whatsapp(settings: Settings, now: Instant, attempts: Attempts) -> Self {
         let mut context = Context::new(settings, Legs::from_whatsapp());
         let state = State::WaToSip(wa_to_sip::State::begin(now, attempts, &mut context));
+        Self { began: now, context, state }
+    }
+
+    /// A call that a WhatsApp user began, who is put through to nobody and hears an announcement. Its
+    /// audio path stands and our answer is written.
+    #[must_use]
+    pub fn announcing(settings: Settings, now: Instant, plan: announce::Plan) -> Self {
+        let mut context = Context::new(settings, Legs::from_whatsapp());
+        let state = State::Announcing(announce::State::begin(now, plan, &mut context));
         Self { began: now, context, state }
     }
 
@@ -137,7 +157,9 @@ impl Call {
                 let release = release.handle(now, &event, &mut self.context);
                 self.releasing(release)
             }
-            live @ (State::SipToWa(_) | State::WaToSip(_)) => self.sort(live, now, event),
+            live @ (State::SipToWa(_) | State::WaToSip(_) | State::Announcing(_)) => {
+                self.sort(live, now, event)
+            }
         };
     }
 
@@ -150,10 +172,12 @@ impl Call {
                 let release = release.handle_timeout(now, &mut self.context);
                 self.releasing(release)
             }
-            live @ (State::SipToWa(_) | State::WaToSip(_)) => match self.context.timed_out(now) {
-                Some(cause) => self.release(now, cause),
-                None => self.elapse(live, now),
-            },
+            live @ (State::SipToWa(_) | State::WaToSip(_) | State::Announcing(_)) => {
+                match self.context.timed_out(now) {
+                    Some(cause) => self.release(now, cause),
+                    None => self.elapse(live, now),
+                }
+            }
         };
     }
 
@@ -168,6 +192,7 @@ impl Call {
         let of_state = match &self.state {
             State::SipToWa(state) => state.deadline(),
             State::WaToSip(state) => state.deadline(),
+            State::Announcing(state) => state.deadline(),
             State::Releasing(release) => return Some(release.deadline()),
             State::Over => return None,
         };
@@ -191,8 +216,12 @@ impl Call {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match &self.state {
-            State::SipToWa(_) | State::WaToSip(_) if self.context.answered.is_some() => Phase::Talking,
-            State::SipToWa(_) | State::WaToSip(_) => Phase::SettingUp,
+            State::SipToWa(_) | State::WaToSip(_) | State::Announcing(_)
+                if self.context.answered.is_some() =>
+            {
+                Phase::Talking
+            }
+            State::SipToWa(_) | State::WaToSip(_) | State::Announcing(_) => Phase::SettingUp,
             State::Releasing(_) | State::Over => Phase::Releasing,
         }
     }
@@ -210,7 +239,7 @@ impl Call {
             event
         };
         match ended_by(&event, &mut self.context) {
-            Some(cause) => self.release(now, cause),
+            Some(cause) => self.release(now, live.cause(cause)),
             None => self.advance(live, now, event),
         }
     }
@@ -225,6 +254,10 @@ impl Call {
                 let next = state.handle(now, event, &mut self.context);
                 self.led(now, next, State::WaToSip)
             }
+            State::Announcing(state) => {
+                let next = state.handle(now, event, &mut self.context);
+                self.led(now, next, State::Announcing)
+            }
             ended @ (State::Releasing(_) | State::Over) => ended,
         }
     }
@@ -238,6 +271,10 @@ impl Call {
             State::WaToSip(state) => {
                 let next = state.handle_timeout(now, &mut self.context);
                 self.led(now, next, State::WaToSip)
+            }
+            State::Announcing(state) => {
+                let next = state.handle_timeout(now, &mut self.context);
+                self.led(now, next, State::Announcing)
             }
             ended @ (State::Releasing(_) | State::Over) => ended,
         }
@@ -349,6 +386,7 @@ fn ended_by(event: &Event, context: &mut Context) -> Option<Cause> {
         | Event::WaRinging
         | Event::WaAccepted
         | Event::MediaConnected
-        | Event::MediaHeard => None,
+        | Event::MediaHeard
+        | Event::MediaAnnounced => None,
     }
 }

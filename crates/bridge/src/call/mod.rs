@@ -14,6 +14,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod action;
+pub mod announce;
 pub mod attempts;
 pub mod cause;
 pub mod event;
@@ -38,6 +39,7 @@ mod on_sip;
 pub(crate) mod pbx;
 mod pbx_leg;
 mod refer;
+pub(crate) mod remedy;
 mod sip_out;
 pub(crate) mod task;
 

@@ -87,6 +87,7 @@ impl Release {
             | Event::WaAccepted
             | Event::MediaConnected
             | Event::MediaHeard
+            | Event::MediaAnnounced
             | Event::MediaFailed
             | Event::Shutdown => {}
         }

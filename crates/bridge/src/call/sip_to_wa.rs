@@ -70,6 +70,7 @@ impl State {
             | Event::WaTerminated { .. }
             | Event::WaHungUp
             | Event::MediaFailed
+            | Event::MediaAnnounced
             | Event::Shutdown => Next::To(self),
         }
     }
@@ -180,6 +181,7 @@ pub(super) fn may_have_started(kind: ErrorKind) -> bool {
             | ErrorKind::BadResponse
             | ErrorKind::Outage
             | ErrorKind::ConnectionError
+            | ErrorKind::ConnectTimeout
             | ErrorKind::Unknown
     )
 }

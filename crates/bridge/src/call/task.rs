@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use media_relay::sdp::whatsapp;
-use media_relay::{AudioSession, MediaEvent, Party, Summary};
+use media_relay::{Announcement, AudioSession, MediaEvent, Party, Summary};
 use sip_core::message::Request;
 use sip_core::{Flow, LegId};
 use tokio::sync::mpsc;
@@ -97,6 +97,8 @@ pub(crate) struct Media {
     pub(super) session: AudioSession,
     /// WhatsApp's description, until ICE starts on it.
     pub(super) remote: Option<whatsapp::Remote>,
+    /// What the WhatsApp user is to hear, where that is an announcement.
+    pub(super) announcement: Option<Announcement>,
 }
 
 /// What must be ended even if the task itself breaks.
@@ -412,6 +414,7 @@ impl CallTask {
                 self.tell(Event::MediaFailed);
             }
             MediaEvent::FirstAudio(Party::WhatsApp) => self.tell(Event::MediaHeard),
+            MediaEvent::Announced => self.tell(Event::MediaAnnounced),
             MediaEvent::FirstAudio(Party::Pbx) => {}
             // Which key was pressed may be a PIN: it is never written down.
             MediaEvent::Digit { from, .. } => debug!(?from, "digit"),

@@ -28,13 +28,13 @@ use super::sip_side;
 const INVITE_LIMIT: Duration = Duration::from_secs(2);
 /// An answered call is accepted at the latest this long after the answer, DTLS or not: only
 /// `accept` makes WhatsApp work on our SDP if `pre_accept` was lost.
-const ACCEPT_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const ACCEPT_LIMIT: Duration = Duration::from_secs(3);
 /// How long DTLS may take after `accept`.
-const MEDIA_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const MEDIA_LIMIT: Duration = Duration::from_secs(5);
 /// `accept` is sent this often at most, with the same bytes.
-const ACCEPT_ATTEMPTS: u8 = 4;
+pub(super) const ACCEPT_ATTEMPTS: u8 = 4;
 /// The pause before `accept` is sent again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// The states of this direction.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ impl State {
             | Event::WaTerminated { .. }
             | Event::WaHungUp
             | Event::MediaHeard
+            | Event::MediaAnnounced
             | Event::MediaFailed
             | Event::Shutdown => Next::To(self),
         }
@@ -247,7 +248,7 @@ impl State {
 }
 
 /// Whether the same request may succeed a moment later.
-fn may_pass(kind: ErrorKind) -> bool {
+pub(super) fn may_pass(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Timeout

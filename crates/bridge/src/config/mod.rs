@@ -4,10 +4,15 @@
 //! the user of every key.
 
 mod access;
+mod announcement;
 mod describe;
+mod dialling;
 mod error;
 mod file;
+mod graph;
 mod header;
+mod hours;
+mod incoming;
 mod journal;
 mod manners;
 mod order;
@@ -28,6 +33,7 @@ mod webhook;
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use graph::Graph;
 pub use journal::Journal;
 pub use order::Order;
 pub use secret::LiveSecret;
@@ -36,7 +42,7 @@ pub use trunk::{
     AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
     Targets, Tls, TlsIdentity, Trunk, User,
 };
-pub use valid::{Admin, Config, Graph, Log, LogFormat, Media, MediaSide, Number};
+pub use valid::{Admin, Config, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
 pub use webhook::{Webhook, WebhookTls};
 

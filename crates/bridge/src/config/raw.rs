@@ -43,6 +43,8 @@ tables! {
         number: tables -> Vec<Number>,
         log: table -> Log,
         journal: table -> Journal,
+        route: tables -> Vec<Route>,
+        hours: tables -> Vec<Hours>,
     }
     Sip {
         bind: text -> Field<String>,
@@ -79,6 +81,10 @@ tables! {
     Graph {
         url: text -> Field<String>,
         version: text -> Field<String>,
+        connect_limit_s: integer -> Field<i64>,
+        accept_limit_s: integer -> Field<i64>,
+        end_limit_s: integer -> Field<i64>,
+        other_limit_s: integer -> Field<i64>,
     }
     Webhook {
         listen: text -> Field<String>,
@@ -135,6 +141,13 @@ tables! {
         dial: table -> Dial,
         headers: table -> Headers,
         session: table -> Session,
+        rewrite: tables -> Vec<Rewrite>,
+        country: text -> Field<String>,
+        number_header: text -> Field<String>,
+    }
+    Rewrite {
+        prefix: text -> Field<String>,
+        replace: text -> Field<String>,
     }
     TargetTable {
         uri: text -> Field<String>,
@@ -212,6 +225,27 @@ tables! {
         token: secret -> Field<SecretAt>,
         trunk: text -> Field<String>,
         destination: text -> Field<String>,
+        hours: text -> Field<String>,
+        closed_announcement: text -> Field<String>,
+        no_pbx: text -> Field<String>,
+        no_pbx_announcement: text -> Field<String>,
+    }
+    Route {
+        number: text -> Field<String>,
+        deeplink_payload: text -> Field<String>,
+        cta_payload: text -> Field<String>,
+        country: texts -> Field<Vec<Field<String>>>,
+        hours: text -> Field<String>,
+        trunk: text -> Field<String>,
+        destination: text -> Field<String>,
+        reject: flag -> Field<bool>,
+        announcement: text -> Field<String>,
+    }
+    Hours {
+        name: text -> Field<String>,
+        timezone: text -> Field<String>,
+        open: texts -> Field<Vec<Field<String>>>,
+        closed_on: texts -> Field<Vec<Field<String>>>,
     }
     SecretTable {
         env: text -> Field<String>,

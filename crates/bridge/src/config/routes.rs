@@ -7,6 +7,7 @@ use sip_core::Nat;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, listed, nearest};
+use super::hours::KnownHours;
 use super::manners::Ceilings;
 use super::raw;
 use super::sip::Sip;
@@ -14,6 +15,21 @@ use super::table::{Field, Given};
 use super::trunk::{Dtmf, Trunk};
 use super::valid::{Checker, Number};
 use super::value::{self, Network};
+
+/// A name that there is, or the one that may be meant.
+pub(super) fn known<'a>(
+    name: String,
+    what: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<String, String> {
+    if names.clone().any(|known| known == name) {
+        return Ok(name);
+    }
+    Err(match nearest(&name, names.clone()) {
+        Some(near) => format!("{name:?} is no {what}; did you mean {near:?}?"),
+        None => format!("{name:?} is no {what}; there are: {}", listed(names)),
+    })
+}
 
 const CODECS: [(&str, Codec); 3] = [("opus", Codec::Opus), ("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
 
@@ -35,6 +51,7 @@ impl Checker<'_> {
         trunks: Vec<raw::Trunk>,
         numbers: Vec<raw::Number>,
         sip: Option<&Sip>,
+        hours: &KnownHours,
     ) -> (Vec<Trunk>, Vec<Number>) {
         self.some("trunk", trunks.len(), "add one for each PBX: without it nobody may call");
         self.some(
@@ -49,7 +66,7 @@ impl Checker<'_> {
         let mut displays = Vec::new();
         let numbers: Vec<_> = numbers
             .into_iter()
-            .filter_map(|raw| self.number(raw, &taken.names, &mut ids, &mut displays))
+            .filter_map(|raw| self.number(raw, &taken.names, (&mut ids, &mut displays), hours))
             .collect();
         // With numbers missing a choice would be called wrong that is not.
         if self.report.len() == before {
@@ -92,6 +109,7 @@ impl Checker<'_> {
         let dial = self.dial(raw.dial);
         let headers = self.headers(raw.headers);
         let session = self.session(raw.session);
+        let dialling = self.dialling(raw.rewrite, raw.country, raw.number_header);
         let Ceilings { limits, longest_call, budget } = limits?;
         Some(Trunk {
             name: name?,
@@ -119,6 +137,7 @@ impl Checker<'_> {
             redirect: raw.redirect.or(false)?,
             dtmf: dtmf?,
             ringback: ringback?,
+            dialling: dialling?,
         })
     }
 
@@ -194,32 +213,31 @@ impl Checker<'_> {
         &mut self,
         raw: raw::Number,
         trunks: &[Place],
-        ids: &mut Vec<Place>,
-        displays: &mut Vec<Place>,
+        (ids, displays): (&mut Vec<Place>, &mut Vec<Place>),
+        hours: &KnownHours,
     ) -> Option<Number> {
         let id = |text: &str| value::phone_number_id(text).map(|id| id.to_string());
         let id = self.unique(raw.phone_number_id, id, ids, "like phone_number_id = \"106540352242922\"");
         let display =
             self.unique(raw.display, value::phone_number, displays, "like display = \"+15550001234\"");
         let token = self.secret(raw.token);
-        let trunk = raw.trunk.check(self.report, |name| {
-            let names = || trunks.iter().map(|trunk| trunk.key.as_str());
-            if names().any(|known| known == name) {
-                return Ok(name);
-            }
-            Err(match nearest(&name, names()) {
-                Some(near) => format!("{name:?} is no trunk; did you mean {near:?}?"),
-                None => format!("{name:?} is no trunk; there are: {}", listed(names())),
-            })
-        });
+        let trunk = raw
+            .trunk
+            .check(self.report, |name| known(name, "trunk", trunks.iter().map(|trunk| trunk.key.as_str())));
         let trunk = trunk.required(self.report, "write the name of the [[trunk]] its calls go to");
         let destination = raw.destination.check(self.report, |text| value::sip_user(&text)).optional();
+        let closed = self.closed(raw.hours, raw.closed_announcement, hours);
+        let no_pbx = self.no_pbx(raw.no_pbx, raw.no_pbx_announcement);
+        let (hours, closed_announcement) = closed?;
         Some(Number {
             phone_number_id: id?.parse().ok()?,
             display: display?,
             token: token?,
             trunk: trunk?,
             destination: destination?,
+            hours,
+            closed_announcement,
+            no_pbx: no_pbx?,
         })
     }
 

@@ -12,6 +12,7 @@ use wa_signaling::PhoneNumberId;
 
 use super::secret::LiveSecret;
 use super::value::Network;
+use crate::routing::dialled::Dialling;
 use crate::trunk::limit::Limits;
 use crate::trunk::select::Aim;
 use crate::trunk::spend::{Budget, Rules};
@@ -72,6 +73,8 @@ pub struct Trunk {
     pub dtmf: Dtmf,
     /// What its caller hears while WhatsApp rings.
     pub ringback: Ringback,
+    /// What it means by what it dials.
+    pub dialling: Dialling,
 }
 
 impl Trunk {

@@ -3,11 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use media_relay::Announcement;
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
+use super::graph::Graph;
 use super::journal::Journal;
 use super::order::Order;
 use super::overlap::{self, Claim, Use};
@@ -19,6 +22,8 @@ use super::trunk::Trunk;
 use super::value::{self, within};
 use super::webhook::Webhook;
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
+use crate::routing::hours::Schedule;
+use crate::routing::incoming::{NoPbx, Route};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -45,6 +50,22 @@ pub struct Config {
     pub log: Log,
     /// The record of open calls.
     pub journal: Journal,
+    /// Where calls from WhatsApp go that one of these matches: the first.
+    pub routes: Vec<Route>,
+}
+
+impl Config {
+    /// The business number with this id.
+    #[must_use]
+    pub fn number(&self, id: &PhoneNumberId) -> Option<&Number> {
+        self.numbers.iter().find(|number| number.phone_number_id == *id)
+    }
+
+    /// The trunk of a business number.
+    #[must_use]
+    pub fn trunk_of(&self, number: &Number) -> Option<&Trunk> {
+        self.trunks.iter().find(|trunk| trunk.name == number.trunk)
+    }
 }
 
 /// The audio of both sides.
@@ -73,15 +94,6 @@ pub struct MediaSide {
     pub ports: RangeInclusive<u16>,
 }
 
-/// The Graph API.
-#[derive(Clone, Debug)]
-pub struct Graph {
-    /// Its base, without a slash at the end.
-    pub url: String,
-    /// Its version, such as `v25.0`.
-    pub version: String,
-}
-
 /// Health and metrics.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -103,6 +115,12 @@ pub struct Number {
     /// The user part at the PBX that calls from WhatsApp go to; nothing: the number itself, with a `+`
     /// where the trunk has one.
     pub destination: Option<String>,
+    /// Outside of them its callers are turned away; nothing: it has none.
+    pub hours: Option<Arc<Schedule>>,
+    /// What they hear then.
+    pub closed_announcement: Option<Announcement>,
+    /// What becomes of its calls when no PBX is up.
+    pub no_pbx: NoPbx,
 }
 
 impl Number {
@@ -154,7 +172,9 @@ impl Checker<'_> {
         let webhook = self.webhook(raw.webhook, &mut claims);
         let admin = self.listener(raw.admin.listen, ([127, 0, 0, 1], 9090), Use::Tcp, &mut claims);
         let calls = self.calls(raw.calls);
-        let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref());
+        let hours = self.hours(raw.hours);
+        let (trunks, numbers) = self.routes(raw.trunk, raw.number, sip.as_ref(), &hours);
+        let routes = self.incoming(raw.route, &trunks, &numbers, &hours);
         let log = self.log(raw.log);
         let journal = self.journal(raw.journal);
         overlap::check(&claims, self.report);
@@ -171,6 +191,7 @@ impl Checker<'_> {
             numbers,
             log: log?,
             journal: journal?,
+            routes,
         })
     }
 
@@ -247,13 +268,6 @@ impl Checker<'_> {
         let address = field.check(self.report, |text| value::listener(&text)).or(default.into())?;
         claims.push(Claim::listener(place, used_for, address));
         Some(address)
-    }
-
-    fn graph(&mut self, raw: raw::Graph) -> Option<Graph> {
-        let url = raw.url.check(self.report, |text| value::graph_url(&text));
-        let version = raw.version.check(self.report, |text| value::graph_version(&text));
-        let (url, version) = (url.or("https://graph.facebook.com".into()), version.or("v25.0".into()));
-        Some(Graph { url: url?, version: version? })
     }
 
     pub(super) fn secret(&mut self, field: Field<SecretAt>) -> Option<LiveSecret> {

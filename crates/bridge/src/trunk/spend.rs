@@ -34,19 +34,30 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether the trunk may call `dialled`, the user part of the Request-URI. Asked before anything is
-    /// made of it: a short number has no route, and must not be answered 404.
+    /// Whether this is an emergency number, or a short code. Asked before anything is made of what was
+    /// dialled: a short number has no route, and must not be answered 404.
     ///
     /// # Errors
-    /// [`Cause::EmergencyNumber`] for emergency numbers and short codes, which the PBX is to
-    /// route elsewhere; [`Cause::DestinationRefused`] for what the prefixes do not allow.
-    pub fn check(&self, dialled: &str) -> Result<(), Cause> {
+    /// [`Cause::EmergencyNumber`]: the PBX is to route it elsewhere.
+    pub fn emergency(&self, dialled: &str) -> Result<(), Cause> {
         let dialled = dialled.split(';').next().unwrap_or_default();
         let dialled = dialled.strip_prefix('+').unwrap_or(dialled);
         let is_number = !dialled.is_empty() && dialled.bytes().all(|byte| byte.is_ascii_digit());
         if is_number && (dialled.len() < SHORTEST_NUMBER || self.emergency.iter().any(|one| one == dialled)) {
             return Err(Cause::EmergencyNumber);
         }
+        Ok(())
+    }
+
+    /// Whether the trunk may call whom `dialled` names: a number in its international form, or a user id.
+    ///
+    /// # Errors
+    /// [`Cause::EmergencyNumber`] for emergency numbers and short codes; [`Cause::DestinationRefused`] for
+    /// what the prefixes do not allow.
+    pub fn check(&self, dialled: &str) -> Result<(), Cause> {
+        self.emergency(dialled)?;
+        let dialled = dialled.split(';').next().unwrap_or_default();
+        let dialled = of_country(dialled.strip_prefix('+').unwrap_or(dialled));
         let longest = |prefixes: &[String]| {
             let matching = prefixes.iter().filter(|prefix| dialled.starts_with(prefix.as_str()));
             matching.map(String::len).max()
@@ -58,6 +69,17 @@ impl Rules {
         };
         if is_allowed { Ok(()) } else { Err(Cause::DestinationRefused) }
     }
+}
+
+/// A user id with its country in capitals, as prefixes have it: users' ids come in either case.
+fn of_country(dialled: &str) -> String {
+    let mut dialled = dialled.to_owned();
+    if dialled.as_bytes().get(2) == Some(&b'.')
+        && let Some(country) = dialled.get_mut(..2)
+    {
+        country.make_ascii_uppercase();
+    }
+    dialled
 }
 
 /// How much a trunk may call in a day of UTC; 0 is no limit.
@@ -157,6 +179,7 @@ mod tests {
             (&closed, "+14085551234", false),
             (&closed, "US.13491208655", true),
             (&closed, "DE.13491208655", false),
+            (&closed, "us.13491208655", true),
             (&closed, "4930123456;phone-context=x", true),
         ];
         for (rules, dialled, may) in cases {

@@ -224,9 +224,9 @@ impl Trunks {
         Ok(Ticket { trunks: Arc::clone(self), trunk })
     }
 
-    /// Whether a trunk may call whom it dialled.
-    pub(crate) fn may_dial(&self, trunk: TrunkId, dialled: &str) -> Result<(), Cause> {
-        self.state(trunk).map_or(Ok(()), |state| state.config.dial.check(dialled))
+    /// Whether every target of a trunk is down.
+    pub(crate) fn is_down(&self, trunk: TrunkId) -> bool {
+        self.state(trunk).is_some_and(|state| lock(&state.watch).is_down())
     }
 
     /// Counts a call to WhatsApp on the day's budget.

@@ -3,8 +3,6 @@
 
 use opus::{Application, Bitrate, Channels, Error, Signal};
 
-use super::Frame;
-
 /// RTP ticks per sample at 8 kHz.
 pub(crate) const TICKS_PER_SAMPLE: u32 = 6;
 /// Samples of the longest Opus packet, 120 ms.
@@ -23,7 +21,12 @@ pub(crate) struct Encoder(opus::Encoder);
 
 impl Encoder {
     pub(crate) fn new(complexity: u8) -> Result<Self, Error> {
-        let mut encoder = opus::Encoder::new(RATE, Channels::Mono, Application::Voip)?;
+        Self::at(RATE, complexity)
+    }
+
+    /// One for samples of another rate: 8, 16 or 48 kHz.
+    pub(crate) fn at(rate: u32, complexity: u8) -> Result<Self, Error> {
+        let mut encoder = opus::Encoder::new(rate, Channels::Mono, Application::Voip)?;
         encoder.set_bitrate(Bitrate::Bits(BITRATE))?;
         encoder.set_signal(Signal::Voice)?;
         encoder.set_complexity(complexity.min(10).into())?;
@@ -34,7 +37,7 @@ impl Encoder {
 
     pub(crate) fn encode<'b>(
         &mut self,
-        frame: &Frame,
+        frame: &[i16],
         payload: &'b mut [u8; MAX_PAYLOAD],
     ) -> Result<&'b [u8], Error> {
         let length = self.0.encode(frame, payload)?;

@@ -42,6 +42,8 @@ pub(crate) enum PathEvent {
     },
     /// The first packet of sound, whether or not the gate is open.
     FirstAudio(Party),
+    /// The announcement was played to its end.
+    Announced,
 }
 
 /// The path cannot be set up.
@@ -80,6 +82,6 @@ pub struct SideCounters {
     pub concealed: u64,
     /// Of those sent: frames of silence that we filled in.
     pub silence: u64,
-    /// Of those sent: frames of a tone that we played.
+    /// Of those sent: frames of a tone or an announcement that we played.
     pub tone: u64,
 }

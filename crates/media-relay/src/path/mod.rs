@@ -8,6 +8,7 @@
 //! place, and the PBX's. Towards the PBX a tone may ring before the gate opens. A jitter buffer,
 //! once there is one, goes between [`Packet::parse`] and the transcoder's `handle`.
 
+mod announcer;
 mod directions;
 mod event;
 mod keypad;
@@ -31,6 +32,7 @@ use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Media};
 use crate::sdp::whatsapp;
+use announcer::Announcer;
 use lane::Lane;
 use own::ToneToPbx;
 use pbx::{Kind, Pbx};
@@ -67,6 +69,8 @@ pub(crate) struct AudioPath {
     /// What we play, in place of the PBX and of WhatsApp.
     tone_to_whatsapp: Option<Box<Player>>,
     tone_to_pbx: Option<Box<ToneToPbx>>,
+    /// Takes the place of the tone towards WhatsApp.
+    announcement: Option<Box<Announcer>>,
     /// How the PBX is told of keys.
     digits: DigitMode,
     /// When the PBX was heard last.
@@ -99,6 +103,7 @@ impl AudioPath {
             to_pbx: Lane::new(config.to_pbx, 8000, whatsapp_clocks(8000)),
             tone_to_whatsapp: None,
             tone_to_pbx: None,
+            announcement: None,
             digits: DigitMode::default(),
             pbx_heard: None,
             whatsapp_heard: false,
@@ -200,7 +205,7 @@ impl AudioPath {
             Kind::G711(law) => self.pbx_g711(now, law, &packet, out),
             Kind::Opus => self.pbx_opus(now, &packet, out),
         };
-        if let (Some(length), None) = (length, &self.tone_to_whatsapp) {
+        if let (Some(length), false) = (length, self.speaks_to_whatsapp()) {
             let silence_at = now + IDLE.max(length + IDLE_BEYOND_PACKET);
             self.gate = Gate::Open { silence_at };
         }

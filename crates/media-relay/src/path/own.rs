@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use crate::announcement::Announcement;
 use crate::rtp::dtmf::WHATSAPP_CLOCK;
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::{FRAME, Stamp};
 use crate::sdp::pbx::{Codec, Direction};
 use crate::tone::Tone;
 
-use super::event::{DigitMode, Party, PathError};
+use super::announcer::Announcer;
+use super::event::{DigitMode, Party, PathError, PathEvent};
 use super::pbx::{Kind, Pbx, law, sends};
 use super::player::Player;
 use super::{AudioPath, Gate, IDLE};
@@ -43,6 +45,21 @@ impl AudioPath {
         Ok(())
     }
 
+    /// Lets WhatsApp hear a recording once, from the opening of the gate on.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub(crate) fn announce(&mut self, now: Instant, announcement: Announcement) -> Result<(), PathError> {
+        self.announcement = Some(Box::new(Announcer::new(announcement, self.opus_complexity)?));
+        self.fill_from(now + FRAME);
+        Ok(())
+    }
+
+    /// Whether a tone or a recording of ours is to be heard by WhatsApp.
+    pub(super) fn speaks_to_whatsapp(&self) -> bool {
+        self.tone_to_whatsapp.is_some() || self.announcement.is_some()
+    }
+
     /// There is no PBX until the next [`Self::set_pbx`]: WhatsApp gets frames of our own at once.
     pub(crate) fn leave_pbx(&mut self, now: Instant) {
         if let Some(media) = self.pbx.media_mut() {
@@ -51,10 +68,11 @@ impl AudioPath {
         self.fill_from(now + FRAME);
     }
 
-    /// No tone any longer, on either side.
+    /// No tone and no recording any longer, on either side.
     pub(crate) fn stop_tone(&mut self) {
         self.tone_to_pbx = None;
         self.tone_to_whatsapp = None;
+        self.announcement = None;
     }
 
     /// How the PBX is told of keys from now on.
@@ -85,7 +103,7 @@ impl AudioPath {
     pub(super) fn keeps_from_whatsapp(&mut self, now: Instant, kind: Kind, packet: &Packet<'_>) -> bool {
         let is_key = matches!(kind, Kind::Dtmf);
         let presses = self.to_whatsapp.keypad.is_down();
-        if !presses && (is_key || self.tone_to_whatsapp.is_none()) {
+        if !presses && (is_key || !self.speaks_to_whatsapp()) {
             return false;
         }
         if is_key {
@@ -111,7 +129,7 @@ impl AudioPath {
         let events = (self.dtmf_pt, WHATSAPP_CLOCK);
         if self.to_whatsapp.own_key(now, events, &mut |packet: &[u8]| out(Party::WhatsApp, packet)) {
             self.counters.whatsapp.sent += 1;
-            let wait = if self.tone_to_whatsapp.is_some() { FRAME } else { IDLE };
+            let wait = if self.speaks_to_whatsapp() { FRAME } else { IDLE };
             self.gate = Gate::Open { silence_at: now + wait };
         }
         match self.events_to_pbx() {
@@ -146,7 +164,7 @@ impl AudioPath {
         }
     }
 
-    /// The frame of a tone or of silence that is due towards WhatsApp.
+    /// The frame of a recording, a tone or silence that is due towards WhatsApp.
     pub(super) fn fill_until(&mut self, now: Instant, out: &mut impl FnMut(&[u8])) {
         let Gate::Open { silence_at } = &mut self.gate else {
             return;
@@ -155,6 +173,16 @@ impl AudioPath {
             return;
         }
         *silence_at = frame_after(*silence_at, now);
+        let counters = &mut self.counters.whatsapp;
+        if let Some(payload) = self.announcement.as_mut().and_then(|playing| playing.opus()) {
+            let sent = u64::from(self.to_whatsapp.own_frame(now, self.opus_pt, payload, out));
+            counters.sent += sent;
+            counters.tone += sent;
+            return;
+        }
+        if self.announcement.take().is_some() {
+            self.report(PathEvent::Announced);
+        }
         let counters = &mut self.counters.whatsapp;
         let payload = match (&mut self.tone_to_whatsapp, &mut self.pbx) {
             // By the encoder that WhatsApp's decoder has followed so far.

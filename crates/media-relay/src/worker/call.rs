@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::counters::Counters;
 use super::socket::MediaSocket;
+use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
 use crate::path::{AudioPath, Party, PathEvent};
 use crate::peer::{Discard, PeerOutput, Received, RemotePeer, TRAILER, WhatsAppPeer};
@@ -107,6 +108,12 @@ impl Call {
         };
         if let Err(error) = playing {
             tracing::warn!(%error, ?to, "a tone cannot be played");
+        }
+    }
+
+    pub(super) fn announce(&mut self, now: Instant, announcement: Announcement) {
+        if let Err(error) = self.path.announce(now, announcement) {
+            tracing::warn!(%error, "an announcement cannot be played");
         }
     }
 
@@ -221,6 +228,7 @@ impl Call {
                     MediaEvent::DigitEnded { from, digit, duration }
                 }
                 PathEvent::FirstAudio(party) => MediaEvent::FirstAudio(party),
+                PathEvent::Announced => MediaEvent::Announced,
             });
         }
     }

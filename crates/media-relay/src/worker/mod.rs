@@ -29,6 +29,7 @@ pub(crate) use socket::{BindError, MediaSocket};
 use timer::{Armed, Timers};
 
 use self::call::Tools;
+use crate::announcement::Announcement;
 use crate::event::{MediaEvent, MediaFailure};
 use crate::path::{DigitMode, Party};
 use crate::sdp::pbx;
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     DisconnectPbx(u64),
     OpenGate(u64),
     PlayTo(u64, Party, Tone),
+    Announce(u64, Announcement),
     StopTone(u64),
     SetDigits(u64, DigitMode),
     SendDigit(u64, Party, char, Duration),
@@ -227,6 +229,9 @@ impl Worker {
                 }
                 Command::PlayTo(id, to, tone) => {
                     self.step(self.place(id), now, |call, _| call.play(now, to, tone));
+                }
+                Command::Announce(id, announcement) => {
+                    self.step(self.place(id), now, |call, _| call.announce(now, announcement));
                 }
                 Command::StopTone(id) => {
                     self.step(self.place(id), now, |call, _| call.path.stop_tone());

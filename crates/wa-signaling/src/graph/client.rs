@@ -1,13 +1,20 @@
-//! The HTTP client of the Graph API: one connection pool, a time limit per
+//! The HTTP client of the Graph API: two connection pools, a time limit per
 //! operation, bounded answers.
+#![expect(clippy::disallowed_methods, reason = "the one clock of the breaker")]
+
+mod account;
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use reqwest::{Client, Response, Url, header, redirect};
+use reqwest::{Client, RequestBuilder, Response, Url, header, redirect};
 
+use super::breaker::{Breaker, Digest, Permit, Purpose, Request};
+use super::config::{ClientError, GraphConfig, OnChange, TimeLimits};
 use super::error::GraphError;
-use super::request::{Action, CallRequest};
+use super::request::CallRequest;
 use super::response::{self, Answer};
 use crate::identity::Callee;
 use crate::secret::Secret;
@@ -25,88 +32,41 @@ const IDLE_LIMIT: Duration = Duration::from_secs(90);
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where the Graph API is and how it is spoken to.
-#[derive(Clone, Debug)]
-pub struct GraphConfig {
-    /// Such as `https://graph.facebook.com`.
-    pub base_url: String,
-    /// Such as `v25.0`.
-    pub version: String,
-    /// The User-Agent header.
-    pub user_agent: String,
-    /// How long each operation may take.
-    pub limits: TimeLimits,
-}
-
-impl GraphConfig {
-    /// A configuration with the default time limits.
-    pub fn new(base_url: impl Into<String>, version: impl Into<String>) -> Self {
-        Self {
-            base_url: base_url.into(),
-            version: version.into(),
-            user_agent: concat!("wa-bridge/", env!("CARGO_PKG_VERSION")).into(),
-            limits: TimeLimits::default(),
-        }
-    }
-}
-
-/// The whole time an operation may take, connection and answer included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TimeLimits {
-    /// A user's phone may be woken in it: the longest.
-    pub connect: Duration,
-    /// Of `pre_accept`.
-    pub pre_accept: Duration,
-    /// Of `accept`: somebody has answered and hears nothing until it is done.
-    pub accept: Duration,
-    /// Of `reject`.
-    pub reject: Duration,
-    /// Of `terminate`.
-    pub terminate: Duration,
-}
-
-impl Default for TimeLimits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            pre_accept: Duration::from_secs(6),
-            accept: Duration::from_secs(6),
-            reject: Duration::from_secs(6),
-            terminate: Duration::from_secs(6),
-        }
-    }
-}
-
-impl TimeLimits {
-    fn of(&self, action: Action) -> Duration {
-        match action {
-            Action::Connect => self.connect,
-            Action::PreAccept => self.pre_accept,
-            Action::Accept => self.accept,
-            Action::Reject => self.reject,
-            Action::Terminate => self.terminate,
-        }
-    }
-}
-
-/// Why no client could be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The base URL is not one of http or https.
-    #[error("{0:?} is not an http or https URL")]
-    BaseUrl(String),
-    /// TLS or the HTTP client could not be set up.
-    #[error("the HTTP client could not be set up: {0}")]
-    Setup(String),
-}
-
 /// A client of the Graph API; clones share its connections.
 #[derive(Clone, Debug)]
 pub struct GraphClient {
     http: Client,
+    /// `reject` and `terminate` have connections of their own: they never wait behind others.
+    ends: Client,
     base: Url,
     version: String,
     limits: TimeLimits,
+    guard: Arc<Guard>,
+}
+
+/// What all clones know of the API, and who hears of it.
+struct Guard {
+    breaker: Mutex<Breaker>,
+    on_change: Option<OnChange>,
+}
+
+/// One request.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    name: &'static str,
+    token: &'a Secret,
+    purpose: Purpose,
+    number: Option<&'a PhoneNumberId>,
+    method: Verb,
+    path: &'a [&'a str],
+    query: Option<(&'static str, &'a str)>,
+    limit: Duration,
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Get,
+    Post,
 }
 
 impl GraphClient {
@@ -117,18 +77,11 @@ impl GraphClient {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| ClientError::BaseUrl(config.base_url.clone()))?;
-        let http = Client::builder()
-            .user_agent(&config.user_agent)
-            .redirect(redirect::Policy::none())
-            .connect_timeout(DIAL_LIMIT)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .pool_idle_timeout(IDLE_LIMIT)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .http2_keep_alive_timeout(PING_LIMIT)
-            .http2_keep_alive_while_idle(true)
-            .build()
-            .map_err(|error| ClientError::Setup(chain(&error)))?;
-        Ok(Self { http, base, version: config.version, limits: config.limits })
+        let http = pool(&config.user_agent)?;
+        let ends = pool(&config.user_agent)?;
+        let guard = Guard { breaker: Mutex::default(), on_change: config.on_change };
+        let (version, limits) = (config.version, config.limits);
+        Ok(Self { http, ends, base, version, limits, guard: Arc::new(guard) })
     }
 
     /// Calls a user. Never repeated here: after a [`GraphError::Timeout`] the
@@ -142,7 +95,7 @@ impl GraphClient {
         callback_data: &str,
     ) -> Result<Wacid, GraphError> {
         let request = CallRequest::connect(to, offer, callback_data);
-        self.post(number, token, &request, response::call_id).await
+        self.call(number, token, &request, response::call_id).await
     }
 
     /// Sets up the media of a user's call, without answering it.
@@ -153,7 +106,7 @@ impl GraphClient {
         call: &Wacid,
         answer: &str,
     ) -> Result<(), GraphError> {
-        self.post(number, token, &CallRequest::pre_accept(call, answer), response::success).await
+        self.call(number, token, &CallRequest::pre_accept(call, answer), response::success).await
     }
 
     /// Answers a user's call, with the bytes given to `pre_accept`.
@@ -166,7 +119,7 @@ impl GraphClient {
         callback_data: &str,
     ) -> Result<(), GraphError> {
         let request = CallRequest::accept(call, answer, callback_data);
-        self.post(number, token, &request, response::success).await
+        self.call(number, token, &request, response::success).await
     }
 
     /// Refuses a user's call.
@@ -176,7 +129,7 @@ impl GraphClient {
         token: &Secret,
         call: &Wacid,
     ) -> Result<(), GraphError> {
-        self.post(number, token, &CallRequest::reject(call), response::success).await
+        self.call(number, token, &CallRequest::reject(call), response::success).await
     }
 
     /// Ends a call.
@@ -186,10 +139,10 @@ impl GraphClient {
         token: &Secret,
         call: &Wacid,
     ) -> Result<(), GraphError> {
-        self.post(number, token, &CallRequest::terminate(call), response::success).await
+        self.call(number, token, &CallRequest::terminate(call), response::success).await
     }
 
-    async fn post<T>(
+    async fn call<T>(
         &self,
         number: &PhoneNumberId,
         token: &Secret,
@@ -197,36 +150,110 @@ impl GraphClient {
         understand: fn(Answer<'_>) -> Result<T, GraphError>,
     ) -> Result<T, GraphError> {
         let action = request.action();
-        let sent = self
-            .http
-            .post(self.url(number))
-            .bearer_auth(token.expose())
-            .timeout(self.limits.of(action))
-            .json(request)
-            .send()
-            .await;
+        let ask = Ask {
+            name: action.name(),
+            token,
+            purpose: action.purpose(),
+            number: Some(number),
+            method: Verb::Post,
+            path: &[number.as_str(), "calls"],
+            query: None,
+            limit: self.limits.of(action),
+        };
+        self.ask(ask, |builder| builder.json(request), understand).await
+    }
+
+    /// Sends a request, unless it is known to fail.
+    async fn ask<T>(
+        &self,
+        ask: Ask<'_>,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        understand: impl FnOnce(Answer<'_>) -> Result<T, GraphError>,
+    ) -> Result<T, GraphError> {
+        let permit = self.guard.ask(&ask)?;
+        let result = self.send(ask, fill, understand).await;
+        self.guard.done(permit, result.as_ref().map(|_| ()));
+        result
+    }
+
+    async fn send<T>(
+        &self,
+        ask: Ask<'_>,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        understand: impl FnOnce(Answer<'_>) -> Result<T, GraphError>,
+    ) -> Result<T, GraphError> {
+        let pool = if ask.purpose == Purpose::End { &self.ends } else { &self.http };
+        let url = self.url(ask.path, ask.query);
+        let builder = match ask.method {
+            Verb::Get => pool.get(url),
+            Verb::Post => pool.post(url),
+        };
+        let sent = fill(builder.bearer_auth(ask.token.expose()).timeout(ask.limit)).send().await;
         let result = match sent {
             Ok(answer) => read(answer, understand).await,
             Err(error) => Err(failure(error)),
         };
         let outcome = result.as_ref().err().map_or_else(|| "done".into(), ToString::to_string);
-        tracing::debug!(action = action.name(), %outcome, "Graph request");
+        tracing::debug!(operation = ask.name, %outcome, "Graph request");
         result
     }
 
-    fn url(&self, number: &PhoneNumberId) -> Url {
+    fn url(&self, path: &[&str], query: Option<(&str, &str)>) -> Url {
         let mut url = self.base.clone();
         // Fails for URLs that cannot be a base only; http and https always can.
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend([&self.version, number.as_str(), "calls"]);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(&self.version).extend(path);
+        }
+        if let Some((key, value)) = query {
+            url.query_pairs_mut().append_pair(key, value);
         }
         url
     }
 }
 
+impl Guard {
+    fn ask(&self, ask: &Ask<'_>) -> Result<Permit, GraphError> {
+        let request =
+            Request { purpose: ask.purpose, number: ask.number.cloned(), token: Digest::of(ask.token) };
+        self.lock().ask(Instant::now(), request)
+    }
+
+    fn done(&self, permit: Permit, result: Result<(), &GraphError>) {
+        let events = self.lock().done(Instant::now(), permit, result);
+        if let Some(on_change) = &self.on_change {
+            events.into_iter().for_each(|event| on_change(event));
+        }
+    }
+
+    /// Nothing in it is left half done by a panic.
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+fn pool(user_agent: &str) -> Result<Client, ClientError> {
+    Client::builder()
+        .user_agent(user_agent)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(DIAL_LIMIT)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .pool_idle_timeout(IDLE_LIMIT)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_LIMIT)
+        .http2_keep_alive_while_idle(true)
+        .build()
+        .map_err(|error| ClientError::Setup(chain(&error)))
+}
+
 async fn read<T>(
     mut answer: Response,
-    understand: fn(Answer<'_>) -> Result<T, GraphError>,
+    understand: impl FnOnce(Answer<'_>) -> Result<T, GraphError>,
 ) -> Result<T, GraphError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(failure)? {

@@ -6,6 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::codes;
+use super::event::Trouble;
+
 /// Why a request did not do what it asked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GraphError {
@@ -21,6 +24,23 @@ pub enum GraphError {
     /// What came back is not an answer of the Graph API.
     #[error("not an answer of the Graph API: {0}")]
     BadResponse(String),
+    /// It was not even sent: it would have failed for what is known already.
+    #[error("not sent: {0}")]
+    NotSent(Hold),
+}
+
+/// Why a request was not sent.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Hold {
+    /// The token was refused before, with this.
+    #[error("the token was refused: {0}")]
+    Token(ApiError),
+    /// The API is out of order, and one request at a time finds out whether it still is.
+    #[error("the Graph API is out of order")]
+    Outage,
+    /// WhatsApp asked for fewer requests; so long to wait.
+    #[error("WhatsApp limits the rate for another {} s", .0.as_secs())]
+    RateLimited(Duration),
 }
 
 /// The error envelope of the Graph API.
@@ -40,6 +60,13 @@ pub struct ApiError {
     pub fbtrace_id: Option<String>,
     /// When another try makes sense, if the answer says so.
     pub retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// Whether it is the token that is refused.
+    pub(super) fn refuses_token(&self) -> bool {
+        codes::kind(self.code) == ErrorKind::TokenInvalid
+    }
 }
 
 impl fmt::Display for ApiError {
@@ -64,8 +91,10 @@ impl fmt::Display for ApiError {
 pub enum ErrorKind {
     /// Our SDP was not taken (100 that speaks of SDP, 138008).
     SdpRefused,
-    /// The token, or the app behind it, may not use the API (0, 3, 190).
+    /// The token is refused (0, 190).
     TokenInvalid,
+    /// The app may not use this method (3).
+    NoCapability,
     /// The user has not permitted calls (138006).
     NoCallPermission,
     /// The token does not reach this number (10, 200-299, 131005).
@@ -74,17 +103,26 @@ pub enum ErrorKind {
     NumberUnknown,
     /// The business number is not registered (133010).
     NumberNotRegistered,
-    /// The user cannot be called: not on WhatsApp, or an old client (138001,
-    /// 131026, 131062).
+    /// The user cannot be called: not on WhatsApp, or an old client (138001).
     Uncallable,
+    /// The message reached nobody (131026).
+    Undeliverable,
+    /// A BSUID is not taken here (131062).
+    RecipientUnsupported,
     /// All calls a number may have at once are up (138002).
     TooManyCalls,
     /// A call with this user is up already (138003).
     DuplicateCall,
-    /// WhatsApp could not set the call up (138004, 138007, 138019-138023).
+    /// WhatsApp could not set the call up (138004, 138019-138023).
     ConnectionError,
-    /// Too many requests (4, 613, 80007, 130429, 138005, any other 429).
+    /// The call's media were not set up in time (138007).
+    ConnectTimeout,
+    /// Too many requests (4, 80007, 130429, any other 429).
     RateLimited,
+    /// The number's calls of the day are used up (138005).
+    NumberRateLimited,
+    /// Permissions were asked for too often (613).
+    LookupLimit,
     /// The day's calls to this user are used up (138012).
     DailyLimit,
     /// This number may not call, or not into this country (138013).
@@ -97,18 +135,34 @@ pub enum ErrorKind {
     SipMode,
     /// No valid means of payment (131042, 131044).
     Payment,
-    /// Blocked for breaking a policy (368, 131031, 130497).
+    /// Blocked for breaking a policy (368, 131031).
     Policy,
+    /// The business may not reach users of this country (130497).
+    CountryRestricted,
     /// A test number may call listed numbers only (131030).
     NotAllowedRecipient,
     /// The business called itself (131021).
     SelfCall,
     /// A parameter is missing or wrong (100, 131008, 131009).
     BadParameter,
+    /// The user was asked for a permission as often as may be (138009).
+    PermissionRequestLimit,
+    /// A permission request needs an open conversation (138011).
+    ConversationNeeded,
+    /// The user has permitted calls for good (138017).
+    AlreadyPermitted,
+    /// Calling needs a higher messaging limit (138015).
+    MessagingLimit,
+    /// What calling needs is not set up (138018).
+    Prerequisites,
     /// The call is over, or its end under way.
     AlreadyEnded,
-    /// WhatsApp is down for the moment (2, 131016, 131057).
+    /// WhatsApp is down for the moment (2, 131016).
     Outage,
+    /// The account is under maintenance (131057).
+    Maintenance,
+    /// Not sent, because the API is out of order.
+    Unavailable,
     /// Any other code, 1 and 131000 among them.
     Unknown,
     /// No complete answer in time.
@@ -117,6 +171,29 @@ pub enum ErrorKind {
     Transport,
     /// Not an answer of the Graph API.
     BadResponse,
+}
+
+impl ErrorKind {
+    /// What somebody has to see to because of it.
+    #[must_use]
+    pub const fn trouble(self) -> Option<Trouble> {
+        match self {
+            Self::TokenInvalid => Some(Trouble::Token),
+            Self::NoCapability
+            | Self::NotAuthorized
+            | Self::NumberUnknown
+            | Self::NumberNotRegistered
+            | Self::Payment
+            | Self::Policy => Some(Trouble::NumberRefused),
+            Self::SipMode | Self::CallingDisabled => Some(Trouble::Settings),
+            Self::NotAvailable | Self::CallingPaused => Some(Trouble::Restricted),
+            Self::RateLimited | Self::NumberRateLimited => Some(Trouble::RateLimit),
+            Self::Outage | Self::Unavailable | Self::Timeout | Self::Transport | Self::BadResponse => {
+                Some(Trouble::Outage)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl GraphError {
@@ -128,6 +205,9 @@ impl GraphError {
             Self::Timeout => ErrorKind::Timeout,
             Self::Transport(_) => ErrorKind::Transport,
             Self::BadResponse(_) => ErrorKind::BadResponse,
+            Self::NotSent(Hold::Token(_)) => ErrorKind::TokenInvalid,
+            Self::NotSent(Hold::Outage) => ErrorKind::Unavailable,
+            Self::NotSent(Hold::RateLimited(_)) => ErrorKind::RateLimited,
         }
     }
 }
@@ -140,38 +220,10 @@ fn classify(error: &ApiError) -> ErrorKind {
     match error.code {
         100 if error.subcode == Some(33) => ErrorKind::NumberUnknown,
         100 if mentions(error, "sdp") => ErrorKind::SdpRefused,
-        code => match of_code(code) {
+        code => match codes::kind(code) {
             ErrorKind::Unknown if error.http_status == 429 => ErrorKind::RateLimited,
             kind => kind,
         },
-    }
-}
-
-fn of_code(code: u32) -> ErrorKind {
-    match code {
-        0 | 3 | 190 => ErrorKind::TokenInvalid,
-        2 | 131_016 | 131_057 => ErrorKind::Outage,
-        4 | 613 | 80_007 | 130_429 | 138_005 => ErrorKind::RateLimited,
-        10 | 200..=299 | 131_005 => ErrorKind::NotAuthorized,
-        33 => ErrorKind::NumberUnknown,
-        100 | 131_008 | 131_009 => ErrorKind::BadParameter,
-        368 | 131_031 | 130_497 => ErrorKind::Policy,
-        131_021 => ErrorKind::SelfCall,
-        131_026 | 131_062 | 138_001 => ErrorKind::Uncallable,
-        131_030 => ErrorKind::NotAllowedRecipient,
-        131_042 | 131_044 => ErrorKind::Payment,
-        131_055 => ErrorKind::SipMode,
-        133_010 => ErrorKind::NumberNotRegistered,
-        138_000 => ErrorKind::CallingDisabled,
-        138_002 => ErrorKind::TooManyCalls,
-        138_003 => ErrorKind::DuplicateCall,
-        138_004 | 138_007 | 138_019..=138_023 => ErrorKind::ConnectionError,
-        138_006 => ErrorKind::NoCallPermission,
-        138_008 => ErrorKind::SdpRefused,
-        138_012 => ErrorKind::DailyLimit,
-        138_013 => ErrorKind::NotAvailable,
-        138_014 => ErrorKind::CallingPaused,
-        _ => ErrorKind::Unknown,
     }
 }
 
@@ -217,27 +269,40 @@ mod tests {
         let table: &[(&[u32], ErrorKind)] = &[
             (&[100, 131_008, 131_009], ErrorKind::BadParameter),
             (&[138_008], ErrorKind::SdpRefused),
-            (&[0, 3, 190], ErrorKind::TokenInvalid),
+            (&[0, 190], ErrorKind::TokenInvalid),
+            (&[3], ErrorKind::NoCapability),
             (&[10, 200, 250, 299, 131_005], ErrorKind::NotAuthorized),
             (&[33], ErrorKind::NumberUnknown),
             (&[133_010], ErrorKind::NumberNotRegistered),
-            (&[1, 131_000, 199, 300, 999_999], ErrorKind::Unknown),
-            (&[2, 131_016, 131_057], ErrorKind::Outage),
-            (&[4, 80_007, 130_429, 613, 138_005], ErrorKind::RateLimited),
-            (&[368, 131_031, 130_497], ErrorKind::Policy),
+            (&[1, 131_000, 138_010, 138_016, 199, 300, 999_999], ErrorKind::Unknown),
+            (&[2, 131_016], ErrorKind::Outage),
+            (&[131_057], ErrorKind::Maintenance),
+            (&[4, 80_007, 130_429], ErrorKind::RateLimited),
+            (&[138_005], ErrorKind::NumberRateLimited),
+            (&[613], ErrorKind::LookupLimit),
+            (&[368, 131_031], ErrorKind::Policy),
+            (&[130_497], ErrorKind::CountryRestricted),
             (&[131_021], ErrorKind::SelfCall),
             (&[131_030], ErrorKind::NotAllowedRecipient),
             (&[131_042, 131_044], ErrorKind::Payment),
             (&[131_055], ErrorKind::SipMode),
-            (&[131_026, 131_062, 138_001], ErrorKind::Uncallable),
+            (&[131_026], ErrorKind::Undeliverable),
+            (&[131_062], ErrorKind::RecipientUnsupported),
             (&[138_000], ErrorKind::CallingDisabled),
+            (&[138_001], ErrorKind::Uncallable),
             (&[138_002], ErrorKind::TooManyCalls),
             (&[138_003], ErrorKind::DuplicateCall),
-            (&[138_004, 138_007, 138_019, 138_023], ErrorKind::ConnectionError),
+            (&[138_004, 138_019, 138_020, 138_021, 138_022, 138_023], ErrorKind::ConnectionError),
             (&[138_006], ErrorKind::NoCallPermission),
+            (&[138_007], ErrorKind::ConnectTimeout),
+            (&[138_009], ErrorKind::PermissionRequestLimit),
+            (&[138_011], ErrorKind::ConversationNeeded),
             (&[138_012], ErrorKind::DailyLimit),
             (&[138_013], ErrorKind::NotAvailable),
             (&[138_014], ErrorKind::CallingPaused),
+            (&[138_015], ErrorKind::MessagingLimit),
+            (&[138_017], ErrorKind::AlreadyPermitted),
+            (&[138_018], ErrorKind::Prerequisites),
         ];
         for (codes, expected) in table {
             for code in *codes {

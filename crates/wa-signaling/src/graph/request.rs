@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::breaker::Purpose;
 use crate::identity::Callee;
 use crate::wacid::Wacid;
 
@@ -34,6 +35,16 @@ impl Action {
             Self::Accept => "accept",
             Self::Reject => "reject",
             Self::Terminate => "terminate",
+        }
+    }
+
+    /// What it is for: what holds it.
+    #[must_use]
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::Connect => Purpose::Connect,
+            Self::PreAccept | Self::Accept => Purpose::Answer,
+            Self::Reject | Self::Terminate => Purpose::End,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{ApiError, GraphError};
 use crate::json;
+use crate::permission::Permission;
 use crate::wacid::Wacid;
 
 /// Longest text kept of an error's title or details, in characters.
@@ -40,9 +41,22 @@ pub fn success(answer: Answer<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
+/// Reads the answer to a permission request: the id of the message.
+pub fn message_id(answer: Answer<'_>) -> Result<String, GraphError> {
+    let value = understood(answer)?;
+    let id = json::list(&value, "messages").iter().find_map(|message| json::text(message, "id"));
+    id.map(shortened).ok_or_else(|| GraphError::BadResponse("no message id in it".into()))
+}
+
+/// Reads the answer to `call_permissions`.
+pub fn permission(answer: Answer<'_>) -> Result<Permission, GraphError> {
+    let value = understood(answer)?;
+    Permission::read(&value).ok_or_else(|| GraphError::BadResponse("no known permission status in it".into()))
+}
+
 /// The JSON object of a good answer; an error envelope counts whatever the
 /// status it came with.
-fn understood(answer: Answer<'_>) -> Result<Value, GraphError> {
+pub(super) fn understood(answer: Answer<'_>) -> Result<Value, GraphError> {
     let status = answer.status;
     let value = json::parse(answer.body)
         .map_err(|error| GraphError::BadResponse(format!("HTTP {status}, body is not JSON: {error}")))?;

@@ -95,6 +95,13 @@ fn a_user_without_a_number_is_its_id_and_vouched_for_by_nobody() {
     let user = request.headers.from().and_then(|from| from.uri.user);
     assert_eq!(user.as_deref(), Some("DE.13491208655302741918"));
     assert_eq!(request.headers.get("P-Asserted-Identity"), None);
+    about.user.bsuid = None;
+    let (_, request) = sent(with(&about, |_| {}, None));
+    let from = request.headers.from().expect("From").uri;
+    assert_eq!(from.user.as_deref(), Some("DE.ENT.11815799212886844830"), "any id is better than none");
+    about.user.parent_bsuid = None;
+    let (_, request) = sent(with(&about, |_| {}, None));
+    assert_eq!(request.headers.from().expect("From").uri.user.as_deref(), Some("anonymous"));
 }
 
 #[test]

@@ -9,6 +9,8 @@ use wa_signaling::ErrorKind;
 use super::world::World;
 use super::{Bench, FIRST};
 use crate::call::action::Action;
+use crate::call::announce::Plan;
+use crate::call::cause::Cause;
 use crate::call::event::{Event, SipEvent, SipRefusal};
 use crate::call::machine::{AnswerOn, InviteAfter, Ringback, Settings};
 
@@ -73,6 +75,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::WaHungUp),
         6 => Just(Event::MediaConnected),
         2 => Just(Event::MediaHeard),
+        2 => Just(Event::MediaAnnounced),
         1 => Just(Event::MediaFailed),
         1 => Just(Event::Shutdown),
     ]
@@ -164,5 +167,11 @@ proptest! {
     fn from_whatsapp(settings in settings(), script in script()) {
         let world = World::from_whatsapp();
         run(Bench::from_whatsapp(settings), world, &script, 0);
+    }
+
+    #[test]
+    fn an_announcement(settings in settings(), script in script()) {
+        let plan = Plan { cause: Cause::NoTarget, length: Duration::from_secs(5) };
+        run(Bench::announcing(settings, plan), World::from_whatsapp(), &script, 0);
     }
 }

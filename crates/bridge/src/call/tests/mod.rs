@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one of many")]
 
+mod announcements;
 mod any_order;
 mod flows;
 mod former;
@@ -14,6 +15,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use super::action::{Action, Outcome};
+use super::announce::Plan;
 use super::cause::Cause;
 use sip_core::LegId;
 
@@ -55,6 +57,11 @@ impl Bench {
         let attempts =
             Attempts::new(FIRST, [SECOND_TARGET, THIRD_TARGET], crate::trunk::failover::Policy::default());
         Self { call: Call::from_whatsapp(settings, now, attempts), now }
+    }
+
+    pub(super) fn announcing(settings: Settings, plan: Plan) -> Self {
+        let now = Instant::now();
+        Self { call: Call::announcing(settings, now, plan), now }
     }
 
     pub(super) fn refused(settings: Settings, cause: Cause) -> Self {

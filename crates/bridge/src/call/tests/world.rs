@@ -188,7 +188,7 @@ impl World {
                 assert!(self.identified, "an end without an id");
                 self.end_in_flight = true;
             }
-            Action::MediaConnect | Action::ToneToWhatsApp | Action::ToneStop => {
+            Action::MediaConnect | Action::MediaAnnounce | Action::ToneToWhatsApp | Action::ToneStop => {
                 assert_eq!(self.media_closed, 0);
             }
             Action::MediaOpen => {

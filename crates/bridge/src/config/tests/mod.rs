@@ -8,9 +8,11 @@ use super::*;
 use crate::call::machine::{AnswerOn, InviteAfter};
 use crate::unknown::UnknownCalls;
 
+mod graph;
 mod journal;
 mod listeners;
 mod mistakes;
+mod routing;
 mod trunks;
 mod webhook;
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::codec::FRAME_SAMPLES;
+use crate::codec::Frame;
 
 fn tone(index: usize) -> Frame {
     let mut frame = [0; FRAME_SAMPLES];

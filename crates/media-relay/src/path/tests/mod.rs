@@ -1,5 +1,6 @@
 //! The path in virtual time, judged by what leaves it.
 
+mod announcements;
 mod dtmf;
 mod gate;
 mod keys;
@@ -108,7 +109,7 @@ impl Rig {
         std::iter::from_fn(|| self.path.poll())
             .filter_map(|event| match event {
                 PathEvent::Digit { digit, .. } => Some(digit),
-                PathEvent::DigitEnded { .. } | PathEvent::FirstAudio(_) => None,
+                PathEvent::DigitEnded { .. } | PathEvent::FirstAudio(_) | PathEvent::Announced => None,
             })
             .collect()
     }
