@@ -56,9 +56,14 @@ impl Program {
         Ok(Self { process, log, admin })
     }
 
+    /// What it counts.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        Ok(reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?)
+    }
+
     /// How many calls live, by its own metrics.
     pub(crate) async fn calls(&self) -> Result<u64> {
-        let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
+        let text = self.metrics().await?;
         let calls = text.lines().filter(|line| line.starts_with("wa_bridge_calls{"));
         calls.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<u64>()?)).sum()
     }
@@ -68,6 +73,18 @@ impl Program {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+    }
+
+    /// All of its log.
+    #[allow(dead_code, reason = "not every target that runs the program asks")]
+    pub(crate) fn whole_log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGKILL: it has no time for anything.
+    #[allow(dead_code, reason = "not every target that runs the program kills it")]
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
     }
 
     /// Ends it as an operator does.

@@ -3,11 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media_relay::{Relay, RelayConfig, Side, StartError};
-use sip_core::{Command, Flow, LegEvent, Notice, Sip};
+use sip_core::{Command, Flow, LegEvent, LegRecord, Notice, Sip};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,9 +26,11 @@ use crate::call::{birth, headers};
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
 use crate::http::{self, listener::Listener, tls::Certificates};
+use crate::journal::{Former, Journal, Later, Locked};
 use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
+use crate::recovery;
 use crate::trunks::{Outcome, Trunks};
 use crate::webhooks::{self, Webhooks};
 
@@ -37,6 +40,9 @@ pub(crate) struct Shared {
     config: RwLock<Arc<Config>>,
     pub(crate) instance: Instance,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) journal: Journal,
+    /// Calls that a crash left open are being ended: no new one is taken yet.
+    pub(crate) is_recovering: AtomicBool,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
@@ -67,6 +73,11 @@ impl Shared {
     /// The time of day, since 1970: for what others have stamped.
     pub(crate) fn wall(&self) -> Duration {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    /// The same in milliseconds: for what is kept longer than this process.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Random bytes.
@@ -127,6 +138,14 @@ impl Shared {
         }
     }
 
+    /// What a crash left open is ended, or that was tried: new calls may come.
+    async fn take_calls(&self) {
+        let was_recovering = self.is_recovering.swap(false, Ordering::Relaxed);
+        if was_recovering && !self.metrics.is_draining() {
+            self.sip.send(Command::Ready { trunk: None, ready: true }).await;
+        }
+    }
+
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
@@ -157,6 +176,9 @@ pub enum StartFailure {
     /// The media workers could not start.
     #[error("media: {0}")]
     Media(#[from] StartError),
+    /// Another instance has the journal.
+    #[error(transparent)]
+    Journal(#[from] Locked),
     /// The HTTP client could not be built.
     #[error("graph: {0}")]
     Graph(String),
@@ -194,6 +216,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     let admin = listen("admin.listen", config.admin.listen).await?;
     let (webhook_events, webhook_queue) = mpsc::channel(wa_signaling::webhook::server::QUEUE);
     let alarms = Arc::new(Alarms::default());
+    let (journal, former, later) = open_journal(&config, &alarms).await?;
     let pass_on = http::webhook::pass_on(&config, &alarms).map_err(StartFailure::PassOn)?;
     let graph = graph_config(&config, &alarms);
     let (trunks, trunk_service) = Trunks::new(&config, sip.clone(), sources);
@@ -206,8 +229,10 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
         pass_on: pass_on.clone(),
+        instance: journal.instance().clone(),
         alarms,
-        instance: Instance::from_bytes(random::bytes()),
+        journal,
+        is_recovering: AtomicBool::new(former.has_ends()),
         sip,
         config: RwLock::new(Arc::new(config)),
     });
@@ -227,7 +252,20 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     });
     services.run("trunks", trunk_service.run());
     services.run("sip events", serve_sip(Arc::clone(&shared), sip_events));
-    services.run("webhook events", serve_webhooks(Arc::clone(&shared), webhook_queue));
+    if shared.is_recovering.load(Ordering::Relaxed) {
+        shared.sip.send(Command::Ready { trunk: None, ready: false }).await;
+    }
+    let recovered = recovery::begin(&shared, former).await;
+    let app = Arc::clone(&shared);
+    services.run("webhook events", async move {
+        // New calls wait until those of the former life have been ended, or it was tried.
+        recovered.await;
+        app.take_calls().await;
+        serve_webhooks(app, webhook_queue).await;
+    });
+    if let Some(later) = later {
+        tokio::spawn(recovery::late(Arc::downgrade(&shared), later));
+    }
     services.run("pass-on", pass_on.run());
     services.run("webhook listener", http::serve(Listener::new(webhook, tls), router));
     services.run("admin listener", http::serve(admin, http::admin(shared)));
@@ -294,6 +332,19 @@ impl Services {
     }
 }
 
+async fn open_journal(
+    config: &Config,
+    alarms: &Arc<Alarms>,
+) -> Result<(Journal, Former, Option<Later>), Locked> {
+    let fresh = Instance::from_bytes(random::bytes());
+    let crate::config::Journal { path, instance } = config.journal.clone();
+    let Some(path) = path else {
+        return Ok((Journal::none(instance.unwrap_or(fresh)), Former::default(), None));
+    };
+    let (journal, former, later) = Journal::open(path, instance, fresh, Arc::clone(alarms)).await?;
+    Ok((journal, former, Some(later)))
+}
+
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartFailure> {
     TcpListener::bind(address).await.map_err(|source| StartFailure::Bind { key, address, source })
 }
@@ -347,8 +398,10 @@ async fn serve_sip(shared: Arc<Shared>, mut events: mpsc::Receiver<Notice>) {
                 shared.trunks.outcome(Outcome::Bindings(trunk, bindings));
                 continue;
             }
-            // Nothing is recorded yet (`SipConfig::record`).
-            Notice::Record { .. } => continue,
+            Notice::Record { leg, record } => {
+                shared.journal.leg(leg, record.as_ref().map(LegRecord::as_bytes));
+                continue;
+            }
         };
         match event {
             sip_core::Event::Invite { request, flow, replaces: None } => {

@@ -109,6 +109,7 @@ pub(crate) const OWN: &[Cause] = &[
     Cause::RouteRejected,
     Cause::Announced,
     Cause::ShuttingDown,
+    Cause::Starting,
     Cause::Crash,
     Cause::UnknownCall,
     Cause::Internal,

@@ -11,7 +11,7 @@ const MARK: &str = "wab-";
 const BYTES: usize = 16;
 
 /// A call's id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(Arc<str>);
 
 impl CallId {

@@ -69,6 +69,7 @@ impl Running {
         if timeout(limit, all).await.is_err() {
             warn!(calls = self.calls(), "stopped before everybody had answered the farewell");
         }
+        shared.journal.close().await;
     }
 
     /// Ends every call on both sides and stops. New calls are refused from now on.

@@ -86,6 +86,7 @@ fn sip_config(config: &Config, sources: Arc<Sources>) -> SipConfig {
     let SipChange { tls_servers, tls_clients, user_agent, strangers, .. } = change(config, &[]);
     // At the start the id of a trunk is its place.
     sip.trunks = config.trunks.iter().map(Trunk::profile).collect();
+    sip.record = config.journal.path.is_some();
     SipConfig { tls_servers, tls_clients, user_agent, strangers, ..sip }
 }
 

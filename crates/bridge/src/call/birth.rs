@@ -1,6 +1,7 @@
 //! How a call begins: what must be right before anybody is called.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use media_relay::sdp::negotiation::Negotiation;
@@ -91,6 +92,9 @@ fn refusal(shared: &Shared, flow: Flow, unborn: &Unborn) -> Reply {
 fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow) -> Result<(), Unborn> {
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
+    }
+    if shared.is_recovering.load(Ordering::Relaxed) {
+        return Err(Cause::Starting.into());
     }
     let config = shared.config();
     let dialled = request.uri.user_unescaped().unwrap_or_default();
@@ -304,7 +308,7 @@ fn open_session(shared: &Shared, mailbox: &Mailbox) -> Result<AudioSession, Open
     }))
 }
 
-fn span(id: &CallId, direction: Direction) -> tracing::Span {
+pub(crate) fn span(id: &CallId, direction: Direction) -> tracing::Span {
     info_span!(
         "call",
         %id,

@@ -130,6 +130,8 @@ pub enum Cause {
     Announced,
     /// The bridge is shutting down.
     ShuttingDown,
+    /// The bridge has just started and ends the calls that a crash left open.
+    Starting,
     /// The bridge crashed while the call lived; it was ended at the next start.
     Crash,
     /// Somebody else made the call with one of our numbers, and the configuration allows nobody to.
@@ -208,6 +210,7 @@ impl Cause {
             Self::RouteRejected      => row("route_rejected",     403, "A route rejects the call", 21, Bridge),
             Self::Announced          => row("announced",          480, "The caller heard an announcement", 16, Nobody),
             Self::ShuttingDown       => later(row("shutting_down", 503, "Shutting down", 41, Bridge), 5),
+            Self::Starting           => later(row("starting",     503, "Starting", 41, Bridge), 2),
             Self::Crash              => later(row("crash",        503, "The bridge was restarted", 41, Bridge), 2),
             Self::UnknownCall        => row("unknown_call",       481, "A call of somebody else with this number", 81, Bridge),
             Self::Internal           => row("internal",           500, "Internal error", 41, Bridge),
@@ -333,6 +336,7 @@ mod tests {
             Cause::TransferFailed,
             Cause::Redirected,
             Cause::NoTarget,
+            Cause::Starting,
             Cause::Crash,
             Cause::UnknownCall,
             Cause::UnknownNumber,

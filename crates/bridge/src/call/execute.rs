@@ -96,9 +96,11 @@ impl CallTask {
         };
         let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark.to_string());
         debug!(sdp = offer, "offer to WhatsApp");
+        self.keep(End::Terminate);
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
         shared.directory.await_id(&self.mark.call, &number.phone_number_id, &callee, &self.mailbox);
         self.beside(async move {
+            shared.journal.barrier().await;
             let token = number.token.current();
             let id = &number.phone_number_id;
             let reply = shared.graph.connect(id, &token, &callee, &offer, &echo).await;
@@ -110,9 +112,12 @@ impl CallTask {
         let (Side::FromWhatsApp { answer, .. }, Some(wacid)) = (&self.side, self.remains.wacid.get()) else {
             return;
         };
+        // From `pre_accept` on WhatsApp takes the call for ours.
+        self.keep(if accept { End::Terminate } else { End::Reject });
         let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.mark.to_string());
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
         self.beside(async move {
+            shared.journal.barrier().await;
             let token = number.token.current();
             let (graph, id) = (&shared.graph, &number.phone_number_id);
             if accept {
@@ -129,6 +134,9 @@ impl CallTask {
         let Some(wacid) = self.remains.wacid.get().cloned() else {
             return;
         };
+        if matches!(self.side, Side::Refused { .. } | Side::Lost { .. }) {
+            self.keep(end);
+        }
         let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
         self.beside(async move { GraphReply::End(end_whatsapp(&shared, &number, &wacid, end).await) });
     }
@@ -141,11 +149,15 @@ impl CallTask {
     }
 
     async fn finish(&mut self, outcome: &Outcome) {
-        if !matches!(self.side, Side::Refused { .. } | Side::Lost { .. }) {
+        if !matches!(self.side, Side::Refused { .. } | Side::Lost { .. } | Side::Former(_)) {
             self.await_summary().await;
         }
-        if !outcome.whatsapp_ended {
-            error!("WhatsApp never confirmed the end of its call: it may still be open there");
+        if outcome.whatsapp_ended {
+            self.shared.journal.remove(&self.mark.call);
+        } else {
+            error!(
+                "WhatsApp never confirmed the end of its call: it may still be open there, and the next start tries again"
+            );
         }
         if let (Direction::SipToWa, Some(ticket), Some(answered)) =
             (self.direction, &self.ticket, outcome.answered)
@@ -210,8 +222,8 @@ fn logged<T>(operation: &str, reply: Result<T, GraphError>) -> Result<T, ErrorKi
     })
 }
 
-/// Ends all legs of a call whose task broke.
-pub(super) async fn clear_away(shared: &Shared, remains: &Remains) {
+/// Ends all legs of a call whose task broke; true when WhatsApp's is known to be over.
+pub(super) async fn clear_away(shared: &Shared, remains: &Remains) -> bool {
     let cause = Cause::Internal;
     for leg in remains.legs() {
         // Whichever of the three fits the leg's state has an effect; the others have none.
@@ -219,7 +231,9 @@ pub(super) async fn clear_away(shared: &Shared, remains: &Remains) {
         shared.sip.send(Command::Cancel { leg, headers: headers::reason(cause) }).await;
         shared.sip.send(Command::Bye { leg, headers: headers::reason(cause) }).await;
     }
-    if let Some(wacid) = remains.wacid.get() {
-        let _ = end_whatsapp(shared, &remains.number, wacid, End::Terminate).await;
-    }
+    let Some(wacid) = remains.wacid.get() else {
+        return false;
+    };
+    let ended = end_whatsapp(shared, &remains.number, wacid, End::Terminate).await;
+    matches!(ended, Ok(()) | Err(ErrorKind::AlreadyEnded))
 }

@@ -21,6 +21,7 @@ use super::action::{Action, End, Outcome};
 use super::attempts::Attempts;
 use super::cause::Cause;
 use super::event::Event;
+use super::jitter::Jitter;
 use super::legs::{Legs, SipLeg, WaLeg};
 use super::release::Release;
 pub use super::settings::{AnswerOn, InviteAfter, Ringback, Settings};
@@ -34,6 +35,7 @@ pub(super) struct Context {
     pub(super) legs: Legs,
     pub(super) rang: Option<Instant>,
     pub(super) answered: Option<Instant>,
+    pub(super) jitter: Jitter,
     /// WhatsApp said that its user had picked up, whether or not there was an audio path by then.
     pub(super) is_picked_up: bool,
     actions: VecDeque<Action>,
@@ -115,6 +117,23 @@ impl Call {
         let mut context = Context::new(settings, Legs::from_whatsapp());
         let state = State::Releasing(Release::begin(now, cause, &mut context));
         Self { began: now, context, state }
+    }
+
+    /// A call of a former life of the bridge, of which only WhatsApp's end is left: by this request, or
+    /// by `terminate` as soon as a webhook tells its id.
+    #[must_use]
+    pub fn former(settings: Settings, (began, now): (Instant, Instant), end: Option<End>) -> Self {
+        let wa = end.map_or(WaLeg::Requested, WaLeg::Live);
+        let mut context = Context::new(settings, Legs { sip: SipLeg::Idle, wa, transfer: None });
+        let state = State::Releasing(Release::begin(now, Cause::Crash, &mut context));
+        Self { began, context, state }
+    }
+
+    /// The same with pauses of its own, so that calls that end together do not try again together.
+    #[must_use]
+    pub fn with_jitter(mut self, seed: u64) -> Self {
+        self.context.jitter = Jitter::new(seed);
+        self
     }
 
     /// A WhatsApp call with a known id that nobody here leads: it only ends.
@@ -304,7 +323,15 @@ pub enum Phase {
 
 impl Context {
     fn new(settings: Settings, legs: Legs) -> Self {
-        Self { settings, legs, rang: None, answered: None, is_picked_up: false, actions: VecDeque::new() }
+        Self {
+            settings,
+            legs,
+            rang: None,
+            answered: None,
+            is_picked_up: false,
+            jitter: Jitter::default(),
+            actions: VecDeque::new(),
+        }
     }
 
     /// When the call has lasted as long as it may.

@@ -19,10 +19,11 @@ use super::{sip_side, transfer};
 /// How long the id of a call whose `connect` had no clear reply is waited for. WhatsApp gives up
 /// ringing before that, and its webhooks would have come.
 const ID_LIMIT: Duration = Duration::from_secs(90);
-/// How long the end of a WhatsApp call is tried.
-const END_LIMIT: Duration = Duration::from_secs(600);
-/// The first pause between two tries, doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How long the end of a WhatsApp call is tried: a dead token is replaced within hours. After that
+/// the journal keeps the call for the next start.
+const END_LIMIT: Duration = Duration::from_secs(2 * 3600);
+/// The first pause between two tries, doubled each time: five failures in a row cost at most 7.75 s.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -76,7 +77,7 @@ impl Release {
                     self.wa = WaEnd::Done;
                 }
             }
-            Event::EndReply(reply) => self.end_reply(now, *reply),
+            Event::EndReply(reply) => self.end_reply(now, *reply, context),
             Event::Sip(_, event) => sip_side::too_late(*event, context),
             Event::ConnectReply(Ok(()))
             | Event::PreAcceptReply(_)
@@ -134,7 +135,7 @@ impl Release {
         self.wa = WaEnd::InFlight { end, pause };
     }
 
-    fn end_reply(&mut self, now: Instant, reply: Result<(), ErrorKind>) {
+    fn end_reply(&mut self, now: Instant, reply: Result<(), ErrorKind>, context: &mut Context) {
         let WaEnd::InFlight { end, pause } = self.wa else {
             return;
         };
@@ -145,7 +146,7 @@ impl Release {
             (Err(_), End::Terminate) => WaEnd::Paused {
                 end: End::Terminate,
                 pause: (pause * 2).min(LONGEST_PAUSE),
-                until: now + pause,
+                until: now + context.jitter.shorten(pause),
             },
         };
     }

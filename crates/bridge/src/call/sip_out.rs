@@ -105,7 +105,7 @@ impl CallTask {
                 About::callee(callee, wacid, self.remains.number.phone_number_id.as_str())
             }
             Side::FromWhatsApp { connect, .. } => About::caller(connect),
-            Side::Refused { .. } | Side::Lost { .. } => About::default(),
+            Side::Refused { .. } | Side::Lost { .. } | Side::Former(_) => About::default(),
         }
     }
 

@@ -16,6 +16,7 @@ use tracing::{Instrument, debug, error, info, warn};
 use wa_signaling::webhook::event::Connect;
 use wa_signaling::{Callee, ErrorKind, Wacid, WebhookEvent};
 
+use super::action::End;
 use super::cause::Cause;
 use super::event::Event;
 use super::info::Digit;
@@ -26,6 +27,7 @@ use super::{birth, execute, headers};
 use crate::app::Shared;
 use crate::config::Number;
 use crate::directory::{Lost, Mailbox};
+use crate::journal::Entry;
 use crate::mark::Mark;
 use crate::record::Direction;
 use crate::trunks::Ticket;
@@ -73,6 +75,8 @@ pub(crate) enum Side {
     },
     /// The WhatsApp user called, and the call can't be put through.
     Refused { wacid: Wacid },
+    /// A call of a former life of the bridge, which only ends.
+    Former(Box<Entry>),
     /// A call of the business that nobody here leads.
     Lost { wacid: Wacid },
 }
@@ -142,6 +146,10 @@ pub(crate) struct CallTask {
     pub(super) call: Call,
     /// Counts the call on its trunk.
     pub(super) ticket: Option<Ticket>,
+    /// When the call began, by the wall clock.
+    pub(super) began_ms: u64,
+    /// Who waits for the first reply to its end; dropped with it.
+    pub(super) hold: Option<mpsc::Sender<()>>,
 }
 
 impl CallTask {
@@ -160,7 +168,16 @@ impl CallTask {
             Side::FromPbx { .. } => (Direction::SipToWa, OnceLock::new()),
             Side::FromWhatsApp { connect, .. } => (Direction::WaToSip, OnceLock::from(connect.wacid.clone())),
             Side::Refused { wacid } => (Direction::WaToSip, OnceLock::from(wacid.clone())),
+            Side::Former(entry) => {
+                (entry.direction, entry.wacid.clone().map_or_else(OnceLock::new, OnceLock::from))
+            }
             Side::Lost { wacid } => (Direction::SipToWa, OnceLock::from(wacid.clone())),
+        };
+        let began_ms = match &side {
+            Side::Former(entry) => entry.began_ms,
+            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } | Side::Lost { .. } => {
+                shared.wall_ms()
+            }
         };
         shared.directory.add(&mark.call, &mailbox);
         let legs: Vec<LegId> = pbx.legs.keys().copied().collect();
@@ -178,10 +195,18 @@ impl CallTask {
             events,
             media,
             summary: None,
+            call: call.with_jitter(u64::from_be_bytes(shared.random())),
             unread: Vec::new(),
-            call,
             ticket: None,
+            began_ms,
+            hold: None,
         }
+    }
+
+    /// Whoever has the other end waits for the first reply to this call's end.
+    pub(crate) fn holding(mut self, hold: mpsc::Sender<()>) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     /// The call counts on its trunk.
@@ -198,7 +223,9 @@ impl CallTask {
         let run = tokio::spawn(self.run().in_current_span());
         if let Err(broken) = run.await {
             error!(%broken, "the call's task broke: both legs are ended");
-            execute::clear_away(&shared, &remains).await;
+            if execute::clear_away(&shared, &remains).await {
+                shared.journal.remove(&id);
+            }
         }
         shared.directory.remove(shared.now(), &id, &remains.legs(), remains.wacid.get());
     }
@@ -284,7 +311,14 @@ impl CallTask {
                 self.tell(Event::of_terminate(&terminate));
             }
             // The rest belongs to no call.
-            _ => {}
+            WebhookEvent::Recording(_)
+            | WebhookEvent::Transcription(_)
+            | WebhookEvent::Voicemail(_)
+            | WebhookEvent::PermissionReply(_)
+            | WebhookEvent::SettingsUpdate(_)
+            | WebhookEvent::AccountUpdate(_)
+            | WebhookEvent::NumberErrors(_)
+            | WebhookEvent::Other { .. } => {}
         }
     }
 
@@ -340,6 +374,7 @@ impl CallTask {
         }
         let _ = self.remains.wacid.set(wacid.clone());
         tracing::Span::current().record("wacid", wacid.as_str());
+        self.keep(End::Terminate);
         if self.shared.directory.identify(self.shared.now(), wacid, &self.mailbox) {
             self.tell(Event::WaTerminated { error: None });
         }
@@ -361,7 +396,10 @@ impl CallTask {
             }
             GraphReply::PreAccept(reply) => self.tell(Event::PreAcceptReply(reply)),
             GraphReply::Accept(reply) => self.tell(Event::AcceptReply(reply)),
-            GraphReply::End(reply) => self.tell(Event::EndReply(reply)),
+            GraphReply::End(reply) => {
+                self.hold = None;
+                self.tell(Event::EndReply(reply));
+            }
         }
     }
 

@@ -110,6 +110,7 @@ impl Config {
         self.webhook.path.clone_from(&before.webhook.path);
         self.webhook.tls.clone_from(&before.webhook.tls);
         self.webhook.pass_on.clone_from(&before.webhook.pass_on);
+        self.journal.clone_from(&before.journal);
         self.admin = before.admin.clone();
         self.log.format = before.log.format;
         let mut used: BTreeSet<TrunkId> = known.iter().map(|(id, _)| *id).collect();

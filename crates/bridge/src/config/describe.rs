@@ -6,7 +6,7 @@ use super::trunk::{Targets, Trunk};
 use super::valid::Config;
 
 impl Config {
-    /// One line a listener and one a trunk.
+    /// One line a listener, one a trunk, and one for the journal.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = String::new();
@@ -24,6 +24,9 @@ impl Config {
             let numbers = self.numbers.iter().filter(|number| number.trunk == trunk.name).count();
             let _ = writeln!(text, "trunk {:?}: {}, {numbers} number(s)", trunk.name, trunk.describe());
         }
+        if let Some(path) = &self.journal.path {
+            let _ = writeln!(text, "journal {}", path.display());
+        }
         text
     }
 
@@ -31,6 +34,12 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        if self.journal.path.is_none() {
+            warnings.push(
+                "journal.enabled = false: calls that are open when the bridge crashes go on at WhatsApp, and cost money, until their users hang up"
+                    .to_owned(),
+            );
+        }
         for trunk in &self.trunks {
             let name = &trunk.name;
             if !trunk.tls.verify {

@@ -42,6 +42,7 @@ tables! {
         trunk: tables -> Vec<Trunk>,
         number: tables -> Vec<Number>,
         log: table -> Log,
+        journal: table -> Journal,
         route: tables -> Vec<Route>,
         hours: tables -> Vec<Hours>,
         life: table -> Life,
@@ -260,6 +261,11 @@ tables! {
         drain_limit_s: integer -> Field<i64>,
         new_calls: text -> Field<String>,
         watch: flag -> Field<bool>,
+    }
+    Journal {
+        enabled: flag -> Field<bool>,
+        path: text -> Field<String>,
+        instance: text -> Field<String>,
     }
 }
 

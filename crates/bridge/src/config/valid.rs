@@ -11,6 +11,7 @@ use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
 use super::graph::Graph;
+use super::journal::Journal;
 use super::life::Life;
 use super::order::Order;
 use super::overlap::{self, Claim, Use};
@@ -48,6 +49,8 @@ pub struct Config {
     pub numbers: Vec<Number>,
     /// The log.
     pub log: Log,
+    /// The record of open calls.
+    pub journal: Journal,
     /// Where calls from WhatsApp go that one of these matches: the first.
     pub routes: Vec<Route>,
     /// How the program ends and how it takes another configuration.
@@ -177,6 +180,7 @@ impl Checker<'_> {
         let routes = self.incoming(raw.route, &trunks, &numbers, &hours);
         let log = self.log(raw.log);
         let life = self.life(raw.life);
+        let journal = self.journal(raw.journal);
         overlap::check(&claims, self.report);
         let (calls, order) = calls?;
         Some(Config {
@@ -190,6 +194,7 @@ impl Checker<'_> {
             trunks,
             numbers,
             log: log?,
+            journal: journal?,
             routes,
             life: life?,
         })

@@ -46,6 +46,7 @@ const fn is_own(cause: Cause) -> bool {
         | Cause::RouteRejected
         | Cause::Announced
         | Cause::ShuttingDown
+        | Cause::Starting
         | Cause::Crash
         | Cause::UnknownCall
         | Cause::Internal => true,

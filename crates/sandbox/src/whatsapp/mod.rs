@@ -211,6 +211,11 @@ impl WhatsApp {
         self.fault(action, fault, times);
     }
 
+    /// Takes back what [`fail_next`](Self::fail_next) has left.
+    pub fn mend(&self) {
+        lock(&self.hub.faults).clear();
+    }
+
     /// Stops everything and waits until it has stopped.
     pub async fn shutdown(self) {
         self.hub.shut_down().await;

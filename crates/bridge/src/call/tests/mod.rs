@@ -5,6 +5,7 @@
 mod announcements;
 mod any_order;
 mod flows;
+mod former;
 mod line;
 mod orders;
 mod random;

@@ -9,6 +9,7 @@ use crate::call::machine::{AnswerOn, InviteAfter};
 use crate::unknown::UnknownCalls;
 
 mod graph;
+mod journal;
 mod listeners;
 mod mistakes;
 mod routing;

@@ -295,7 +295,8 @@ fn check_says_what_each_trunk_will_do() {
     ));
     let expected = "listener udp on 10.0.0.2:5060, known as 10.0.0.2:5060\n\
         trunk \"office\": calls go to sip:10.0.0.5:5060; its calls are known by their address; registers as wa at sip:10.0.0.5:5060; \
-        OPTIONS every 30 s; at most 5 calls at a time, 1 number(s)\n";
+        OPTIONS every 30 s; at most 5 calls at a time, 1 number(s)\n\
+        journal wa-bridge.redb\n";
     assert_eq!(config.describe(), expected);
     assert_eq!(config.warnings(), [""; 0]);
 }
