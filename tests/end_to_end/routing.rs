@@ -202,17 +202,18 @@ async fn a_user_without_a_number_is_called_back() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_chooses_the_number_that_calls() -> Result<()> {
     let default = WhatsAppConfig::new(String::new());
-    let second =
-        BusinessNumber { phone_number_id: "1067".to_owned(), display_number: "15559990002".to_owned() };
+    let more_numbers =
+        vec![BusinessNumber { phone_number_id: "1067".to_owned(), display_number: "15559990002".to_owned() }];
     let more = "\n[[number]]\nphone_number_id = \"1067\"\ndisplay = \"15559990002\"\n\
                 token = { env = \"SANDBOX_TOKEN\" }\ntrunk = \"pbx\"\n";
     let edit = Box::new(move |text: String| {
         text.replacen("[[number]]", "number_header = \"X-WA-Number\"\ncountry = \"DE\"\n[[number]]", 1) + more
     });
-    let whatsapp = WhatsAppConfig { more_numbers: vec![second], timings: Timings::quick(), ..default };
-    let first = whatsapp.phone_number_id.clone();
+    let whatsapp = WhatsAppConfig { more_numbers, timings: Timings::quick(), ..default };
+    let first = whatsapp.display_number.clone();
     let desk = Desk::start(DeskConfig { edit, whatsapp, ..DeskConfig::default() }).await?;
-    for (value, expected) in [(Some("+15559990002"), "1067"), (Some("1067"), "1067"), (None, first.as_str())]
+    let second = "15559990002";
+    for (value, expected) in [(Some("+15559990002"), second), (Some("1067"), second), (None, first.as_str())]
     {
         let headers = value.map(|value| ("X-WA-Number".to_owned(), value.to_owned())).into_iter().collect();
         let options = DialOptions { headers, ..DialOptions::default() };

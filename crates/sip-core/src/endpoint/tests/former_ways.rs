@@ -128,13 +128,15 @@ fn over_tcp_the_bye_goes_by_a_new_connection_to_the_peer() {
 fn a_large_invite_that_went_by_tcp_is_cancelled_there_and_its_answer_hung_up_by_udp() {
     let profile = TrunkProfile { tcp_for_large: true, ..TrunkProfile::default() };
     let mut bench = life(7, &[UDP4, TCP4], &[""]);
-    bench.endpoint.config.trunks = vec![profile.clone()];
+    let configure =
+        || Command::Configure { trunks: vec![(TrunkId(0), profile.clone())], user_agent: String::new() };
+    bench.command(configure());
     let mut invite = outgoing();
     invite.headers.push(("Subject".into(), "x".repeat(1500)));
     bench.command(Command::Invite { leg: LEG, invite });
     let sent = bench.last().request();
     let mut next = life(8, &[UDP4, TCP4], &[""]);
-    next.endpoint.config.trunks = vec![profile];
+    next.command(configure());
     let flows = recovered(&mut next, bench.record(LEG));
     assert_eq!(flows.len(), 1, "the INVITE itself is not sent again");
     assert_eq!((flows[0].transport, flows[0].listener), (Transport::Tcp, ListenerId(1)));
