@@ -1,8 +1,10 @@
-//! `kill -9` on the program `wa-bridge` in the middle of calls, and what its next life makes of them; WhatsApp
-//! and the PBX are simulated here and live on.
+//! The program `wa-bridge` as a process: killed in the middle of calls, starved, without a disk, and read; WhatsApp and
+//! the PBX are simulated here and live on.
 
 mod disk;
 mod kill;
 #[path = "../sipp/program.rs"]
 mod program;
+mod secrets;
 mod stage;
+mod starved;

@@ -83,14 +83,32 @@ impl Stage {
 
     /// A bridge with this journal, on this address.
     pub(crate) async fn bridge_at(&self, ip: IpAddr, journal: &str, folder: &Path) -> Result<Program> {
-        let config = include_str!("bridge.toml")
+        Program::start(&self.config(ip, journal), SocketAddr::new(ip, ADMIN), &self.meta, folder).await
+    }
+
+    /// A bridge with this much in its log.
+    pub(crate) async fn bridge_that_logs(&self, level: &str) -> Result<Program> {
+        let (config, admin) = (self.config(self.ip, "calls.redb"), SocketAddr::new(self.ip, ADMIN));
+        Program::start_logging(&config, admin, &self.meta, self.folder(), level).await
+    }
+
+    /// What must be in no log, with its name.
+    pub(crate) fn secrets(&self) -> [(&'static str, String); 3] {
+        [
+            ("access token", self.meta.token.clone()),
+            ("app secret", self.meta.app_secret.clone()),
+            ("verify token", self.meta.verify_token.clone()),
+        ]
+    }
+
+    fn config(&self, ip: IpAddr, journal: &str) -> String {
+        include_str!("bridge.toml")
             .replace("{ip}", &ip.to_string())
             .replace("{graph}", &self.whatsapp.graph_url())
             .replace("{pbx}", &self.phone.addr().to_string())
             .replace("{phone_number_id}", &self.meta.phone_number_id)
             .replace("{display}", &self.meta.display_number)
-            .replace("{journal}", journal);
-        Program::start(&config, SocketAddr::new(ip, ADMIN), &self.meta, folder).await
+            .replace("{journal}", journal)
     }
 
     /// The bridge, in a new life.

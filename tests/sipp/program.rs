@@ -32,10 +32,21 @@ impl Program {
         meta: &WhatsAppConfig,
         folder: &Path,
     ) -> Result<Self> {
+        Self::start_logging(config, admin, meta, folder, LOG).await
+    }
+
+    /// The same, with this much in the log.
+    pub(crate) async fn start_logging(
+        config: &str,
+        admin: SocketAddr,
+        meta: &WhatsAppConfig,
+        folder: &Path,
+        level: &str,
+    ) -> Result<Self> {
         let (file, log) = (folder.join("wa-bridge.toml"), folder.join("wa-bridge.log"));
         fs::write(&file, config)?;
         let mut command = Command::new(program()?);
-        command.arg("run").arg("--config").arg(&file).env("RUST_LOG", LOG);
+        command.arg("run").arg("--config").arg(&file).env("RUST_LOG", level);
         command.env("SIPP_APP_SECRET", &meta.app_secret).env("SIPP_VERIFY_TOKEN", &meta.verify_token);
         command
             .env("SIPP_TOKEN", &meta.token)
@@ -81,6 +92,11 @@ impl Program {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.process.id().context("wa-bridge ended too early")
+    }
+
     /// SIGKILL: it has no time for anything.
     #[allow(dead_code, reason = "not every target that runs the program kills it")]
     pub(crate) async fn kill(mut self) -> Result<()> {
@@ -89,7 +105,7 @@ impl Program {
 
     /// Ends it as an operator does.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        let id = self.process.id().context("wa-bridge ended too early")?.to_string();
+        let id = self.id()?.to_string();
         ensure!(Command::new("kill").args(["-TERM", &id]).status().await?.success());
         let status = tokio::time::timeout(PATIENCE, self.process.wait()).await.context("SIGTERM")??;
         ensure!(status.success(), "wa-bridge ended with {status}: {}", self.log());
