@@ -6,6 +6,7 @@ mod hold;
 mod hostile;
 mod life;
 mod observed;
+mod permission;
 mod routing;
 mod to_whatsapp;
 mod torture;

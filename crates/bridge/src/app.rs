@@ -29,6 +29,7 @@ use crate::http::{self, listener::Listener, tls::Certificates};
 use crate::journal::{Former, Journal, Later, Locked};
 use crate::mark::Instance;
 use crate::metrics::Metrics;
+use crate::permissions::Permissions;
 use crate::random;
 use crate::recovery;
 use crate::trunks::{Outcome, Trunks};
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) relay: Relay,
     pub(crate) directory: Directory,
     pub(crate) metrics: Metrics,
+    pub(crate) permissions: Permissions,
     pub(crate) webhooks: Arc<WebhookCounters>,
     pub(crate) pass_on: PassOn,
     pub(crate) trunks: Arc<Trunks>,
@@ -226,6 +228,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         relay: Relay::start(relay_config(&config))?,
         directory: Directory::default(),
         metrics: Metrics::new()?,
+        permissions: Permissions::default(),
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
         pass_on: pass_on.clone(),

@@ -12,6 +12,7 @@ mod journal;
 pub mod mark;
 mod metrics;
 mod notices;
+mod permissions;
 mod random;
 pub mod record;
 mod recovery;

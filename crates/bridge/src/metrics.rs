@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     ended: IntCounterVec,
     refused: IntCounterVec,
     webhooks: IntCounterVec,
+    permissions: IntCounterVec,
     targets_failed: IntCounter,
     trunk_calls: IntGaugeVec,
     trunk_up: IntGaugeVec,
@@ -44,6 +45,10 @@ impl Metrics {
             webhooks: IntCounterVec::new(
                 Opts::new("wa_bridge_webhook_events_total", "Webhook events, by what became of them"),
                 &["kind"],
+            )?,
+            permissions: IntCounterVec::new(
+                Opts::new("wa_bridge_permissions_total", "What happened to permissions to call users"),
+                &["what"],
             )?,
             targets_failed: IntCounter::new(
                 "wa_bridge_targets_failed_total",
@@ -75,6 +80,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.ended.clone()))?;
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
         metrics.registry.register(Box::new(metrics.webhooks.clone()))?;
+        metrics.registry.register(Box::new(metrics.permissions.clone()))?;
         metrics.registry.register(Box::new(metrics.targets_failed.clone()))?;
         metrics.registry.register(Box::new(metrics.trunk_calls.clone()))?;
         metrics.registry.register(Box::new(metrics.trunk_up.clone()))?;
@@ -112,6 +118,10 @@ impl Metrics {
 
     pub(crate) fn webhook(&self, kind: &str) {
         self.webhooks.with_label_values(&[kind]).inc();
+    }
+
+    pub(crate) fn permission(&self, what: &str) {
+        self.permissions.with_label_values(&[what]).inc();
     }
 
     pub(crate) fn set_draining(&self) {

@@ -119,6 +119,23 @@ impl Shared {
             expires = reply.expires,
             "a user's permission to be called"
         );
+        if !is_ours(self, &reply.number) {
+            return;
+        }
+        self.permissions.decided(unix_now(), reply);
+        let is_revoked = reply.is_automatic && !reply.accepted;
+        if is_revoked {
+            warn!(
+                number = %reply.number,
+                user = self.masked(&reply.user.user().unwrap_or_default()),
+                "WhatsApp has taken back the permission to call: too many calls were not answered"
+            );
+        }
+        self.metrics.permission(match reply.accepted {
+            true => "granted",
+            false if is_revoked => "revoked",
+            false => "denied",
+        });
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Action {
     },
 
     // The Graph API.
+    /// Whether the user has permitted calls: from what is remembered, or else by asking.
+    GraphPermission,
     /// `connect` with our SDP offer.
     GraphConnect,
     /// `pre_accept` with our SDP answer.

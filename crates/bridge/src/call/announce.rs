@@ -83,6 +83,7 @@ impl State {
             Event::Sip(..)
             | Event::PreAcceptReply(_)
             | Event::ConnectReply(_)
+            | Event::PermissionReply(_)
             | Event::EndReply(_)
             | Event::Identified
             | Event::WaConnect { .. }

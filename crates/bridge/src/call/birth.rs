@@ -121,6 +121,7 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
     let pbx = Pbx::new(route.trunk, shared.targets(route.trunk)).with_leg(leg, state);
     session.set_digits(pbx.digits());
     let mut settings = pbx.settings(config.calls);
+    settings.check_permission = route.number.permission.is_checked();
     let left = shared.trunks.left(flow.trunk);
     settings.longest = settings.longest.into_iter().chain(left).min();
     let call = Call::from_pbx(settings, shared.now(), leg);

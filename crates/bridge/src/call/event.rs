@@ -13,6 +13,8 @@ pub enum Event {
     Sip(LegId, SipEvent),
 
     // Replies of the Graph API.
+    /// To the question whether the user has permitted calls; an error that is no refusal leaves it open.
+    PermissionReply(Result<(), ErrorKind>),
     /// To `connect`.
     ConnectReply(Result<(), ErrorKind>),
     /// To `pre_accept`.

@@ -32,7 +32,7 @@ impl CallTask {
             Action::SipRing(leg) => self.respond(leg, Reply::new(180)).await,
             Action::SipRingWithTone(leg) => self.ring_with_tone(leg).await,
             Action::SipAnswer(leg) => self.ok(leg).await,
-            Action::SipRefuse(leg, cause) => self.respond(leg, headers::refusal(cause)).await,
+            Action::SipRefuse(leg, cause) => self.refuse(leg, cause).await,
             Action::SipInvite(leg) => self.invite(leg).await,
             Action::SipCancel(leg, cause) => self.cancel(leg, cause).await,
             Action::SipBye(leg, cause) => {
@@ -44,6 +44,7 @@ impl CallTask {
             Action::ReferNotify { transferor, status, last } => {
                 self.notify_refer(transferor, status, last).await;
             }
+            Action::GraphPermission => self.graph_permission(),
             Action::GraphConnect => self.graph_connect(),
             Action::GraphPreAccept => self.graph_answer(false),
             Action::GraphAccept => self.graph_answer(true),
@@ -104,7 +105,11 @@ impl CallTask {
             let token = number.token.current();
             let id = &number.phone_number_id;
             let reply = shared.graph.connect(id, &token, &callee, &offer, &echo).await;
-            GraphReply::Connect(logged("connect", reply))
+            let reply = logged("connect", reply);
+            if reply == Err(ErrorKind::NoCallPermission) {
+                shared.permissions.refused(shared.wall().as_secs(), &(id.clone(), callee));
+            }
+            GraphReply::Connect(reply)
         });
     }
 
@@ -142,7 +147,7 @@ impl CallTask {
     }
 
     /// Runs a Graph request beside the call; its reply comes by the mailbox.
-    fn beside(&self, request: impl Future<Output = GraphReply> + Send + 'static) {
+    pub(super) fn beside(&self, request: impl Future<Output = GraphReply> + Send + 'static) {
         let mailbox = self.mailbox.clone();
         let deliver = async move { mailbox.deliver(Input::Graph(request.await)).await };
         self.shared.spawn(deliver.in_current_span());
@@ -165,6 +170,7 @@ impl CallTask {
             ticket.spent(outcome.ended.saturating_duration_since(answered));
         }
         self.alarm(outcome);
+        self.count(outcome);
         self.shared.metrics.ended(self.direction, outcome);
         record::write(self.direction, outcome, self.summary.as_ref());
     }
@@ -210,7 +216,7 @@ async fn end_whatsapp(shared: &Shared, number: &Number, wacid: &Wacid, end: End)
     }
 }
 
-fn logged<T>(operation: &str, reply: Result<T, GraphError>) -> Result<T, ErrorKind> {
+pub(super) fn logged<T>(operation: &str, reply: Result<T, GraphError>) -> Result<T, ErrorKind> {
     reply.map_err(|error| {
         let kind = error.kind();
         if kind == ErrorKind::AlreadyEnded {

@@ -27,12 +27,21 @@ pub(crate) fn field(name: &str, value: impl Into<String>) -> Field {
 /// The final response for a call that ended before it was answered. What WhatsApp refused has a
 /// Warning with a sentence for people: ours, for WhatsApp's own texts may hold anything.
 pub(crate) fn refusal(cause: Cause) -> Reply {
+    refused(cause, remedy::about(cause))
+}
+
+/// The same with a sentence for this very call.
+pub(super) fn refusal_with(cause: Cause, remedy: &str) -> Reply {
+    refused(cause, Some(remedy))
+}
+
+fn refused(cause: Cause, remedy: Option<&str>) -> Reply {
     let row = cause.row();
     let mut headers = vec![field("Reason", cause.reason_header())];
     if let Some(seconds) = row.retry_after {
         headers.push(field("Retry-After", seconds.to_string()));
     }
-    if let Some(remedy) = remedy::about(cause) {
+    if let Some(remedy) = remedy {
         headers.push(field("Warning", format!("399 {AGENT} \"{}. {remedy}\"", row.phrase)));
     }
     Reply { status: row.status, reason: Some(row.phrase.to_owned()), headers, body: None }

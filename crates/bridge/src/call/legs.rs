@@ -37,6 +37,8 @@ impl SipLeg {
 /// The WhatsApp leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaLeg {
+    /// `connect` has not left yet.
+    Idle,
     /// `connect` has left; its reply or a webhook will tell the WhatsApp call id.
     Requested,
     /// A call with an id: it must be ended, once, in the way named.

@@ -87,7 +87,7 @@ impl Call {
     /// A call that the PBX began. Its audio path stands and our offer is written.
     #[must_use]
     pub fn from_pbx(settings: Settings, now: Instant, leg: LegId) -> Self {
-        let legs = Legs { sip: SipLeg::Asked(leg), wa: WaLeg::Requested, transfer: None };
+        let legs = Legs { sip: SipLeg::Asked(leg), wa: WaLeg::Idle, transfer: None };
         let mut context = Context::new(settings, legs);
         let state = State::SipToWa(sip_to_wa::State::begin(now, &mut context));
         Self { began: now, context, state }
@@ -378,6 +378,7 @@ fn ended_by(event: &Event, context: &mut Context) -> Option<Cause> {
         Event::Shutdown => Some(Cause::ShuttingDown),
         Event::Sip(..)
         | Event::ConnectReply(_)
+        | Event::PermissionReply(_)
         | Event::PreAcceptReply(_)
         | Event::AcceptReply(_)
         | Event::EndReply(_)

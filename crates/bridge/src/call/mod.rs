@@ -38,6 +38,7 @@ pub mod manners;
 mod on_sip;
 pub(crate) mod pbx;
 mod pbx_leg;
+mod permission;
 mod refer;
 pub(crate) mod remedy;
 mod sip_out;

@@ -59,7 +59,7 @@ impl Release {
         match context.legs.wa {
             WaLeg::Requested => {}
             WaLeg::Live(end) => release.end(now, end, context),
-            WaLeg::Over => release.wa = WaEnd::Done,
+            WaLeg::Idle | WaLeg::Over => release.wa = WaEnd::Done,
         }
         release
     }
@@ -80,6 +80,7 @@ impl Release {
             Event::EndReply(reply) => self.end_reply(now, *reply, context),
             Event::Sip(_, event) => sip_side::too_late(*event, context),
             Event::ConnectReply(Ok(()))
+            | Event::PermissionReply(_)
             | Event::PreAcceptReply(_)
             | Event::AcceptReply(_)
             | Event::WaConnect { .. }

@@ -7,6 +7,7 @@ use wa_signaling::ErrorKind;
 use wa_signaling::graph::codes;
 
 use super::cause::Cause;
+use crate::permissions::Ask;
 
 /// What to do about a cause that is an error of WhatsApp's.
 pub(super) fn about(cause: Cause) -> Option<&'static str> {
@@ -17,6 +18,17 @@ pub(super) fn about(cause: Cause) -> Option<&'static str> {
         return None;
     };
     codes::find(code).map(|_| of_webhook(code))
+}
+
+/// What to do about a missing permission where users are asked for it.
+pub(super) const fn asked(ask: Ask) -> &'static str {
+    match ask {
+        Ask::Send | Ask::OnItsWay => "The user is being asked for it: call again when the user has accepted",
+        Ask::NotBefore(_) => {
+            "The user was asked for it and may not be asked again yet: wait for the answer, or until the user calls"
+        }
+        Ask::TooMany => "Too many users are being asked at once: call again later",
+    }
 }
 
 /// What to do about an error of this kind.

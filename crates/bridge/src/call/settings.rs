@@ -51,6 +51,8 @@ pub struct Settings {
     pub ringback: Ringback,
     /// The longest that a call may last, from its answer on.
     pub longest: Option<Duration>,
+    /// Whether the user's permission is looked at before WhatsApp is told to call.
+    pub check_permission: bool,
 }
 
 impl Default for Settings {
@@ -63,6 +65,7 @@ impl Default for Settings {
             rejected_is_603: false,
             ringback: Ringback::default(),
             longest: None,
+            check_permission: false,
         }
     }
 }

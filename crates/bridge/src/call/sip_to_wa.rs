@@ -3,9 +3,14 @@
 //! ```text
 //!            connect >        < RINGING: 180         < ACCEPTED            DTLS up: 200, open
 //!  INVITE ──────────── Calling ─────────── Calling ───────────── PickedUp ─────────────────── Talking
-//!                         │        (DTLS comes up meanwhile)        ^
-//!                         └── ACCEPTED with DTLS up: 200, open ─────┴────────────────────────────^
+//!     │                ^  │        (DTLS comes up meanwhile)        ^
+//!     │ permission?    │  └── ACCEPTED with DTLS up: 200, open ─────┴────────────────────────────^
+//!     └── Asking ──────┘
+//!           permitted, or no answer: connect >
 //! ```
+//!
+//! `Asking` is there by setting only. There is no call at WhatsApp by then, and none follows a refusal; the
+//! question never costs a call: without a clear answer in time, `connect` finds out.
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +24,9 @@ use super::machine::{AnswerOn, Context, Next, Ringback};
 
 /// How long DTLS may take after the user has picked up: a 200 without sound is worse than a 5xx.
 const MEDIA_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the user's permission is asked for. The caller hears nothing meanwhile.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// How far the audio path towards WhatsApp is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +42,8 @@ pub(super) enum Media {
 /// The states of this direction.
 #[derive(Debug)]
 pub(super) enum State {
+    /// Whether the user may be called is being asked.
+    Asking { until: Instant },
     /// WhatsApp calls its user.
     Calling { ring_limit: Instant, media: Media },
     /// The user has picked up, but DTLS is not up yet.
@@ -44,11 +54,23 @@ pub(super) enum State {
 
 impl State {
     pub(super) fn begin(now: Instant, context: &mut Context) -> Self {
+        if context.settings.check_permission {
+            context.act(Action::GraphPermission);
+            return Self::Asking { until: now + ASK_LIMIT };
+        }
+        Self::call(now, context)
+    }
+
+    fn call(now: Instant, context: &mut Context) -> Self {
+        context.legs.wa = WaLeg::Requested;
         context.act(Action::GraphConnect);
         Self::Calling { ring_limit: now + context.settings.ring_limit_out, media: Media::AwaitingSdp }
     }
 
     pub(super) fn handle(self, now: Instant, event: Event, context: &mut Context) -> Next<Self> {
+        if let Self::Asking { .. } = self {
+            return self.asked(now, &event, context);
+        }
         match event {
             Event::ConnectReply(Err(kind)) => self.refused(kind, context),
             Event::WaConnect { usable } => self.sdp(usable, context),
@@ -61,6 +83,7 @@ impl State {
             },
             // The rest says nothing new here; what ends a call was taken before.
             Event::ConnectReply(Ok(()))
+            | Event::PermissionReply(_)
             | Event::PreAcceptReply(_)
             | Event::AcceptReply(_)
             | Event::EndReply(_)
@@ -75,19 +98,36 @@ impl State {
         }
     }
 
-    pub(super) fn handle_timeout(self, now: Instant, _context: &mut Context) -> Next<Self> {
+    pub(super) fn handle_timeout(self, now: Instant, context: &mut Context) -> Next<Self> {
         match self {
+            Self::Asking { until } if now >= until => Next::To(Self::call(now, context)),
             Self::Calling { ring_limit, .. } if now >= ring_limit => Next::Release(Cause::RingLimit),
             Self::PickedUp { media_limit, .. } if now >= media_limit => Next::Release(Cause::MediaFailed),
-            state @ (Self::Calling { .. } | Self::PickedUp { .. } | Self::Talking) => Next::To(state),
+            state @ (Self::Asking { .. } | Self::Calling { .. } | Self::PickedUp { .. } | Self::Talking) => {
+                Next::To(state)
+            }
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
+            Self::Asking { until } => Some(*until),
             Self::Calling { ring_limit, .. } => Some(*ring_limit),
             Self::PickedUp { media_limit, .. } => Some(*media_limit),
             Self::Talking => None,
+        }
+    }
+
+    /// Only the answer counts: there is no call at WhatsApp that anything else could come from.
+    fn asked(self, now: Instant, event: &Event, context: &mut Context) -> Next<Self> {
+        let Event::PermissionReply(reply) = event else {
+            return Next::To(self);
+        };
+        match reply {
+            Err(kind @ (ErrorKind::NoCallPermission | ErrorKind::DailyLimit)) => {
+                Next::Release(Cause::Graph(*kind))
+            }
+            Ok(()) | Err(_) => Next::To(Self::call(now, context)),
         }
     }
 
@@ -136,7 +176,7 @@ impl State {
         Next::To(match self {
             Self::Calling { media: Media::Connected, .. } => Self::answer(now, context),
             Self::Calling { media, .. } => Self::PickedUp { media_limit: now + MEDIA_LIMIT, media },
-            state @ (Self::PickedUp { .. } | Self::Talking) => state,
+            state @ (Self::Asking { .. } | Self::PickedUp { .. } | Self::Talking) => state,
         })
     }
 
@@ -146,7 +186,9 @@ impl State {
             Self::Calling { .. } if context.settings.answer_on == AnswerOn::Connect => {
                 Self::answer(now, context)
             }
-            state @ (Self::Calling { .. } | Self::Talking) => state.with_media(Media::Connected),
+            state @ (Self::Asking { .. } | Self::Calling { .. } | Self::Talking) => {
+                state.with_media(Media::Connected)
+            }
         })
     }
 
@@ -167,7 +209,7 @@ impl State {
         match self {
             Self::Calling { ring_limit, .. } => Self::Calling { ring_limit, media },
             Self::PickedUp { media_limit, .. } => Self::PickedUp { media_limit, media },
-            Self::Talking => Self::Talking,
+            state @ (Self::Asking { .. } | Self::Talking) => state,
         }
     }
 }

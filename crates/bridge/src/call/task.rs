@@ -56,6 +56,7 @@ pub(crate) enum Input {
 /// A reply of the Graph API to a request of this call.
 #[derive(Debug)]
 pub(crate) enum GraphReply {
+    Permission(Result<(), ErrorKind>),
     Connect(Result<Wacid, ErrorKind>),
     PreAccept(Result<(), ErrorKind>),
     Accept(Result<(), ErrorKind>),
@@ -383,6 +384,7 @@ impl CallTask {
 
     fn take_graph(&mut self, reply: GraphReply) {
         match reply {
+            GraphReply::Permission(reply) => self.tell(Event::PermissionReply(reply)),
             GraphReply::Connect(Ok(wacid)) => {
                 if self.is_of_this_call(&wacid, false) {
                     self.tell(Event::ConnectReply(Ok(())));

@@ -73,6 +73,7 @@ impl State {
             // The rest says nothing new here; what ends a call was taken before.
             Event::PreAcceptReply(Ok(()))
             | Event::ConnectReply(_)
+            | Event::PermissionReply(_)
             | Event::EndReply(_)
             | Event::Identified
             | Event::WaConnect { .. }

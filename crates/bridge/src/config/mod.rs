@@ -19,6 +19,7 @@ mod life;
 mod manners;
 mod order;
 mod overlap;
+mod permission;
 mod raw;
 mod routes;
 mod secret;
@@ -42,6 +43,7 @@ pub use graph::Graph;
 pub use journal::Journal;
 pub use life::{Life, NewCalls};
 pub use order::Order;
+pub use permission::{Asking, Permission};
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{

@@ -230,6 +230,13 @@ tables! {
         closed_announcement: text -> Field<String>,
         no_pbx: text -> Field<String>,
         no_pbx_announcement: text -> Field<String>,
+        permission: text -> Field<String>,
+        permission_request: optional -> Option<PermissionRequest>,
+    }
+    PermissionRequest {
+        text: text -> Field<String>,
+        template: text -> Field<String>,
+        language: text -> Field<String>,
     }
     Route {
         number: text -> Field<String>,

@@ -229,6 +229,7 @@ impl Checker<'_> {
         let destination = raw.destination.check(self.report, |text| value::sip_user(&text)).optional();
         let closed = self.closed(raw.hours, raw.closed_announcement, hours);
         let no_pbx = self.no_pbx(raw.no_pbx, raw.no_pbx_announcement);
+        let permission = self.permission(raw.permission, raw.permission_request);
         let (hours, closed_announcement) = closed?;
         Some(Number {
             phone_number_id: id?.parse().ok()?,
@@ -239,6 +240,7 @@ impl Checker<'_> {
             hours,
             closed_announcement,
             no_pbx: no_pbx?,
+            permission: permission?,
         })
     }
 

@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::life::Life;
 use super::order::Order;
 use super::overlap::{self, Claim, Use};
+use super::permission::Permission;
 use super::raw::{self, Raw};
 use super::secret::LiveSecret;
 use super::sip::Sip;
@@ -124,6 +125,8 @@ pub struct Number {
     pub closed_announcement: Option<Announcement>,
     /// What becomes of its calls when no PBX is up.
     pub no_pbx: NoPbx,
+    /// What is done about its users' permission to be called.
+    pub permission: Permission,
 }
 
 impl Number {

@@ -200,8 +200,9 @@ impl Breaker {
             return;
         }
         let failed = result.err().filter(|error| error.is_outage());
-        // One call that WhatsApp can't end is tried again and again: it is no outage of all.
-        if failed.is_some() && permit.request.purpose == Purpose::End {
+        // One call that WhatsApp can't end is tried again and again: it is no outage of all. And where a
+        // crowd of calls has asked for permissions in vain, the calls themselves may well go through.
+        if failed.is_some() && matches!(permit.request.purpose, Purpose::End | Purpose::Other) {
             return;
         }
         self.api = match (&self.api, failed) {

@@ -12,6 +12,9 @@ const YES_LASTS: u64 = 3600;
 /// How long a "no" of Graph is believed: the user may permit at any moment.
 const NO_LASTS: u64 = 60;
 
+/// How long no other request is tried after one that has not gone out.
+const REQUEST_RESTS: u64 = 60;
+
 type Key = (PhoneNumberId, Callee);
 
 /// What is remembered of each business number and user. Bounded: beyond `most` pairs, the one that
@@ -145,6 +148,12 @@ impl Cache {
         self.entry(number, user).no_request_before = now + DAY;
     }
 
+    /// A permission request has not gone out, for what may be otherwise soon.
+    pub fn request_failed(&mut self, now: u64, number: &PhoneNumberId, user: &Callee) {
+        let entry = self.entry(number, user);
+        entry.no_request_before = entry.no_request_before.max(now + REQUEST_RESTS);
+    }
+
     /// A call was answered: counters and request limits begin anew.
     pub fn connected(&mut self, number: &PhoneNumberId, user: &Callee) {
         let entry = self.entry(number, user);
@@ -183,6 +192,8 @@ impl Cache {
             _ if now >= *believed_until => Verdict::Unknown,
             _ if permission.may_call(now) => Verdict::May,
             Some(at) if permission.stands(now) => Verdict::NotBefore(at),
+            // Not now, and Graph has not said why: only a call finds out.
+            None if permission.stands(now) => Verdict::Unknown,
             _ => Verdict::MayNot,
         }
     }

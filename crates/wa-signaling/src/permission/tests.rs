@@ -178,6 +178,29 @@ fn a_request_that_graph_would_refuse_is_not_sent() {
 }
 
 #[test]
+fn a_request_that_did_not_go_out_may_follow_a_minute_later_and_costs_no_other() {
+    let mut cache = Cache::new(10);
+    let (number, user) = (number(), user(1));
+    cache.request_failed(NOW, &number, &user);
+    assert_eq!(cache.may_request_at(NOW, &number, &user), NOW + 60);
+    cache.request_refused(NOW, &number, &user);
+    cache.request_failed(NOW, &number, &user);
+    assert_eq!(cache.may_request_at(NOW, &number, &user), NOW + DAY, "it shortens nothing");
+}
+
+#[test]
+fn a_permission_that_stands_is_no_refusal_where_graph_does_not_say_why_not_now() {
+    let mut cache = Cache::new(10);
+    let (number, user) = (number(), user(1));
+    let value = json!({
+        "permission": {"status": "permanent"},
+        "actions": [{"action_name": "start_call", "can_perform_action": false}]
+    });
+    cache.learned(NOW, &number, &user, Permission::read(&value).expect("a permission"));
+    assert_eq!(cache.may_call(NOW, &number, &user), Verdict::Unknown);
+}
+
+#[test]
 fn the_pair_not_heard_of_for_the_longest_is_forgotten() {
     let mut cache = Cache::new(3);
     let number = number();

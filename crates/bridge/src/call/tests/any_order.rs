@@ -62,6 +62,7 @@ fn sip_event() -> impl Strategy<Value = SipEvent> {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => reply().prop_map(Event::ConnectReply),
+        3 => reply().prop_map(Event::PermissionReply),
         3 => reply().prop_map(Event::PreAcceptReply),
         3 => reply().prop_map(Event::AcceptReply),
         3 => reply().prop_map(Event::EndReply),
@@ -81,7 +82,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn script() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn script() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => event().prop_map(Step::Give),
         6 => (any::<usize>(), sip_event()).prop_map(|(leg, event)| Step::Sip(leg, event)),
@@ -91,7 +92,7 @@ fn script() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..80)
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+pub(super) fn settings() -> impl Strategy<Value = Settings> {
     let answer_on =
         prop_oneof![Just(AnswerOn::Accepted), Just(AnswerOn::AcceptedOrMedia), Just(AnswerOn::Connect)];
     let longest = prop::option::weighted(0.3, (1_u64..60).prop_map(Duration::from_secs));

@@ -247,6 +247,7 @@ impl Line {
             Action::SipAnswer(_) => self.seen.pbx.push(200),
             Action::SipRefuse(_, cause) => self.seen.pbx.push(cause.row().status),
             Action::SipBye(..) => self.seen.pbx.push(BYE),
+            Action::GraphPermission => task.call.handle(self.now, Event::PermissionReply(Ok(()))),
             Action::GraphEnd(_) => {
                 self.seen.ends += 1;
                 task.call.handle(self.now, Event::EndReply(Ok(())));

@@ -8,6 +8,7 @@ mod flows;
 mod former;
 mod line;
 mod orders;
+mod permission;
 mod random;
 mod transfers;
 mod world;

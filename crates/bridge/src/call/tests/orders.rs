@@ -12,7 +12,7 @@ use crate::call::machine::{AnswerOn, Settings};
 use crate::call::sip_to_wa::may_have_started;
 use crate::unknown::UnknownCalls;
 
-const ALL: [What; 6] =
+pub(super) const ALL: [What; 6] =
     [What::Reply(Ok(())), What::Connect, What::Ringing, What::Accepted, What::Rejected, What::Terminate];
 
 const KINDS: [ErrorKind; 27] = [
@@ -103,7 +103,7 @@ fn seen(pbx: &[u16], ends: u32, cause: Cause) -> Seen {
     Seen { pbx: pbx.to_vec(), ends, cause: Some(cause) }
 }
 
-fn orders(of: &[What]) -> Vec<Vec<What>> {
+pub(super) fn orders(of: &[What]) -> Vec<Vec<What>> {
     if of.is_empty() {
         return vec![Vec::new()];
     }
@@ -129,7 +129,7 @@ fn repeated(order: &[What]) -> Vec<Vec<What>> {
     all
 }
 
-fn how(answer_on: AnswerOn) -> How {
+pub(super) fn how(answer_on: AnswerOn) -> How {
     How {
         settings: Settings { answer_on, ..Settings::default() },
         echo: true,

@@ -34,6 +34,9 @@ pub(super) struct World {
     /// The transferor of a transfer that was accepted and whose last NOTIFY has not gone out.
     subscribed: Option<LegId>,
     identified: bool,
+    /// WhatsApp may say something: it has a call, or has been told to begin one.
+    is_called: bool,
+    permission_in_flight: bool,
     /// WhatsApp's call is over, and the call machine was told so.
     wa_over: bool,
     /// Certain ends of WhatsApp's call, by us or by WhatsApp.
@@ -53,12 +56,16 @@ impl World {
     }
 
     pub(super) fn from_whatsapp() -> Self {
-        Self { identified: true, next_leg: 100, ..Self::default() }
+        Self { identified: true, is_called: true, next_leg: 100, ..Self::default() }
     }
 
     /// Notes an event; false when it can't happen in this world (a reply to nothing).
     pub(super) fn gives(&mut self, event: &Event) -> bool {
+        if !self.is_called && is_whatsapps(event) {
+            return false;
+        }
         match event {
+            Event::PermissionReply(_) => return std::mem::take(&mut self.permission_in_flight),
             Event::EndReply(reply) => {
                 if !std::mem::take(&mut self.end_in_flight) {
                     return false;
@@ -176,7 +183,14 @@ impl World {
                 assert_eq!(self.subscribed, Some(*transferor), "a NOTIFY of nothing");
                 self.subscribed = self.subscribed.filter(|_| !last);
             }
-            Action::GraphConnect => self.connect_in_flight = true,
+            Action::GraphPermission => {
+                assert!(!self.is_called && !self.permission_in_flight, "asked too late, or twice");
+                self.permission_in_flight = true;
+            }
+            Action::GraphConnect => {
+                assert!(!self.is_called, "the user is called once");
+                (self.is_called, self.connect_in_flight) = (true, true);
+            }
             Action::GraphPreAccept => self.pre_accept_in_flight = true,
             Action::GraphAccept => {
                 assert!(!self.wa_over && !self.accept_in_flight);
@@ -234,4 +248,20 @@ impl World {
             assert_eq!(self.ends_confirmed, 1, "a known WhatsApp call is ended once: {self:?}");
         }
     }
+}
+
+/// What can't come before there is a call at WhatsApp.
+fn is_whatsapps(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Identified
+            | Event::WaConnect { .. }
+            | Event::WaRinging
+            | Event::WaAccepted
+            | Event::WaRejected
+            | Event::WaTerminated { .. }
+            | Event::WaHungUp
+            | Event::MediaConnected
+            | Event::MediaHeard
+    )
 }

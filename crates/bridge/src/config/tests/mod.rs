@@ -12,6 +12,7 @@ mod graph;
 mod journal;
 mod listeners;
 mod mistakes;
+mod permission;
 mod routing;
 mod trunks;
 mod webhook;

@@ -306,3 +306,12 @@ fn a_breaker_shows_no_token() {
     bench.run(Purpose::Connect, "EAAG-secret", Err(api(190, None)));
     assert!(!format!("{:?}", bench.breaker).contains("EAAG"));
 }
+
+#[test]
+fn questions_that_fail_in_a_row_hold_no_call() {
+    let mut bench = Bench::new();
+    for _ in 0..2 * FAILURES {
+        assert_eq!(bench.run(Purpose::Other, "token", Err(GraphError::Timeout)), []);
+    }
+    assert_eq!(bench.held(Purpose::Connect), None);
+}
