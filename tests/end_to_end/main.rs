@@ -6,6 +6,7 @@ mod hold;
 mod hostile;
 mod life;
 mod observed;
+mod records;
 mod routing;
 mod to_whatsapp;
 mod torture;

@@ -28,6 +28,7 @@ use crate::http::{self, listener::Listener, tls::Certificates};
 use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::random;
+use crate::record::Records;
 use crate::trunks::{Outcome, Trunks};
 use crate::webhooks::{self, Webhooks};
 
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     config: RwLock<Arc<Config>>,
     pub(crate) instance: Instance,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) records: Arc<Records>,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
@@ -122,6 +124,9 @@ impl Shared {
         for (what, value) in self.directory.counts() {
             self.metrics.set("directory", what, value);
         }
+        for (what, value) in self.records.counts() {
+            self.metrics.set("records", what, value);
+        }
         for (what, value) in self.webhooks.read().into_iter().chain(self.pass_on.counters().read()) {
             self.metrics.set("webhook", what, value);
         }
@@ -133,7 +138,7 @@ impl Shared {
 }
 
 /// All but the last three characters hidden.
-fn mask(user: &str) -> String {
+pub(crate) fn mask(user: &str) -> String {
     let shown = user.chars().count().saturating_sub(3);
     user.chars().enumerate().map(|(at, c)| if at < shown { '*' } else { c }).collect()
 }
@@ -206,6 +211,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         webhooks: Arc::new(WebhookCounters::default()),
         tasks: TaskTracker::new(),
         pass_on: pass_on.clone(),
+        records: Records::new(config.records.clone(), Arc::clone(&alarms)),
         alarms,
         instance: Instance::from_bytes(random::bytes()),
         sip,
@@ -229,6 +235,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
     services.run("sip events", serve_sip(Arc::clone(&shared), sip_events));
     services.run("webhook events", serve_webhooks(Arc::clone(&shared), webhook_queue));
     services.run("pass-on", pass_on.run());
+    services.run("records", Arc::clone(&shared.records).run());
     services.run("webhook listener", http::serve(Listener::new(webhook, tls), router));
     services.run("admin listener", http::serve(admin, http::admin(shared)));
     info!(sip = %running.sip, webhook = %running.webhook, admin = %running.admin, "ready");

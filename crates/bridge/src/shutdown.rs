@@ -63,8 +63,8 @@ impl Running {
         };
         let all = async {
             tokio::join!(calls, shared.trunks.farewell(), shared.pass_on.emptied());
-            // Fails only where the driver has ended: then there is nobody to wait for.
-            let _ = shared.sip.settled().await;
+            // The first fails only where the driver has ended: then there is nobody to wait for.
+            let _ = tokio::join!(shared.sip.settled(), shared.records.flushed());
         };
         if timeout(limit, all).await.is_err() {
             warn!(calls = self.calls(), "stopped before everybody had answered the farewell");

@@ -5,6 +5,7 @@
 //! is in flight.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use media_relay::WaRole;
@@ -20,7 +21,7 @@ use crate::alarm::Alarm;
 use crate::app::Shared;
 use crate::config::Number;
 use crate::directory::MAILBOX;
-use crate::record::{self, Direction};
+use crate::record::{self, Direction, Record};
 
 /// How long a closed audio path is waited for: it tells at once what has passed over it.
 const SUMMARY_LIMIT: Duration = Duration::from_millis(200);
@@ -55,6 +56,7 @@ impl CallTask {
                 }
             }
             Action::MediaSwitch(leg) => {
+                self.tally.transfers += u64::from(self.pbx.heard.is_some());
                 self.pbx.heard = Some(leg);
                 self.hear(leg);
             }
@@ -96,13 +98,14 @@ impl CallTask {
         };
         let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark.to_string());
         debug!(sdp = offer, "offer to WhatsApp");
-        let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        let (shared, remains) = (Arc::clone(&self.shared), Arc::clone(&self.remains));
+        let number = Arc::clone(&remains.number);
         shared.directory.await_id(&self.mark.call, &number.phone_number_id, &callee, &self.mailbox);
         self.beside(async move {
             let token = number.token.current();
             let id = &number.phone_number_id;
             let reply = shared.graph.connect(id, &token, &callee, &offer, &echo).await;
-            GraphReply::Connect(logged("connect", reply))
+            GraphReply::Connect(logged("connect", remains.noted(reply)))
         });
     }
 
@@ -111,13 +114,14 @@ impl CallTask {
             return;
         };
         let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.mark.to_string());
-        let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        let (shared, remains) = (Arc::clone(&self.shared), Arc::clone(&self.remains));
+        let number = Arc::clone(&remains.number);
         self.beside(async move {
             let token = number.token.current();
             let (graph, id) = (&shared.graph, &number.phone_number_id);
             if accept {
                 let reply = graph.accept(id, &token, &wacid, &answer, &echo).await;
-                GraphReply::Accept(logged("accept", reply))
+                GraphReply::Accept(logged("accept", remains.noted(reply)))
             } else {
                 let reply = graph.pre_accept(id, &token, &wacid, &answer).await;
                 GraphReply::PreAccept(logged("pre_accept", reply))
@@ -154,7 +158,16 @@ impl CallTask {
         }
         self.alarm(outcome);
         self.shared.metrics.ended(self.direction, outcome);
-        record::write(self.direction, outcome, self.summary.as_ref());
+        record::tell(self.direction, outcome, self.summary.as_ref());
+        self.record(outcome);
+    }
+
+    fn record(&mut self, outcome: &Outcome) {
+        let (facts, wacid) = (&self.remains.facts, self.remains.wacid.get());
+        let code = self.remains.graph_error.load(Ordering::Relaxed);
+        self.tally.graph_error = (code > 0).then_some(code);
+        let record = Record::of(facts, wacid, &self.tally, outcome, self.summary.as_ref());
+        self.shared.records.write(record);
     }
 
     /// An error that came by webhook, which the Graph client has not seen, lasts until a call is answered.
@@ -186,6 +199,16 @@ impl CallTask {
                 () = &mut limit => return,
             }
         }
+    }
+}
+
+impl Remains {
+    /// Keeps the code of an error, for the record.
+    fn noted<T>(&self, reply: Result<T, GraphError>) -> Result<T, GraphError> {
+        if let Err(GraphError::Api(error)) = &reply {
+            self.graph_error.store(error.code, Ordering::Relaxed);
+        }
+        reply
     }
 }
 

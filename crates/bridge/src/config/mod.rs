@@ -19,6 +19,7 @@ mod manners;
 mod order;
 mod overlap;
 mod raw;
+mod records;
 mod routes;
 mod secret;
 mod sip;
@@ -40,6 +41,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use graph::Graph;
 pub use life::{Life, NewCalls};
 pub use order::Order;
+pub use records::{RecordFormat, Records};
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{

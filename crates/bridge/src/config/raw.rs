@@ -45,6 +45,7 @@ tables! {
         route: tables -> Vec<Route>,
         hours: tables -> Vec<Hours>,
         life: table -> Life,
+        records: table -> Records,
     }
     Sip {
         bind: text -> Field<String>,
@@ -260,6 +261,13 @@ tables! {
         drain_limit_s: integer -> Field<i64>,
         new_calls: text -> Field<String>,
         watch: flag -> Field<bool>,
+    }
+    Records {
+        path: text -> Field<String>,
+        format: text -> Field<String>,
+        rotate_mb: integer -> Field<i64>,
+        keep: integer -> Field<i64>,
+        mask_numbers: flag -> Field<bool>,
     }
 }
 

@@ -15,6 +15,7 @@ use super::life::Life;
 use super::order::Order;
 use super::overlap::{self, Claim, Use};
 use super::raw::{self, Raw};
+use super::records::Records;
 use super::secret::LiveSecret;
 use super::sip::Sip;
 use super::table::{self, Field, SecretAt};
@@ -52,6 +53,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How the program ends and how it takes another configuration.
     pub life: Life,
+    /// Where the records of calls go.
+    pub records: Records,
 }
 
 impl Config {
@@ -177,6 +180,7 @@ impl Checker<'_> {
         let routes = self.incoming(raw.route, &trunks, &numbers, &hours);
         let log = self.log(raw.log);
         let life = self.life(raw.life);
+        let records = self.records(raw.records);
         overlap::check(&claims, self.report);
         let (calls, order) = calls?;
         Some(Config {
@@ -192,6 +196,7 @@ impl Checker<'_> {
             log: log?,
             routes,
             life: life?,
+            records: records?,
         })
     }
 
