@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::app::Running;
 use crate::call::task::Input;
@@ -68,6 +68,10 @@ impl Running {
         };
         if timeout(limit, all).await.is_err() {
             warn!(calls = self.calls(), "stopped before everybody had answered the farewell");
+        }
+        let records = shared.records.waiting();
+        if records > 0 {
+            error!(records, "records of calls could not be written and are lost");
         }
     }
 

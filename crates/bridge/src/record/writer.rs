@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the time of day, for the name of a full file, and the clock")]
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -69,9 +70,12 @@ impl Records {
             return;
         }
         let record = if self.settings.mask_numbers { record.masked() } else { record };
-        self.change(|pending, push| match Held::is_worth_it(&record) {
-            true => pending.held.hold(Instant::now(), record).into_iter().for_each(|one| push(pending, &one)),
-            false => push(pending, &record),
+        self.change(|pending, push| {
+            let is_held = Held::is_worth_it(&record);
+            let next = if is_held { pending.held.hold(Instant::now(), record) } else { Some(record) };
+            if let Some(record) = next {
+                push(pending, &record);
+            }
         });
     }
 
@@ -94,15 +98,17 @@ impl Records {
         let _ = self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
     }
 
+    /// How many records are not written yet.
+    pub(crate) fn waiting(&self) -> usize {
+        let pending = self.pending();
+        pending.queue.len() + pending.held.len()
+    }
+
     /// What is counted, for metrics.
     pub(crate) fn counts(&self) -> [(&'static str, u64); 3] {
-        let pending = self.pending();
-        let waiting = pending.queue.len() + pending.held.len();
-        [
-            ("written", self.written.load(Ordering::Relaxed)),
-            ("waiting", waiting as u64),
-            ("lost", pending.queue.dropped()),
-        ]
+        let (waiting, dropped) = (self.waiting(), self.pending().queue.dropped());
+        let written = self.written.load(Ordering::Relaxed);
+        [("written", written), ("waiting", waiting as u64), ("lost", dropped)]
     }
 
     /// Writes for ever.
@@ -111,45 +117,48 @@ impl Records {
             return std::future::pending().await;
         };
         let subject = path.display().to_string();
-        let new_log = || {
-            let config::Records { format, rotate, keep, .. } = self.settings;
-            Log::new(Folder::new(path.clone()), format, rotate, keep)
-        };
-        let mut log = new_log();
+        let mut log = self.log(&path);
         let mut pause = FIRST_PAUSE;
         loop {
-            self.change(|pending, push| {
-                pending.held.due(Instant::now()).iter().for_each(|record| push(pending, record));
-            });
-            let (from, lines) = self.pending().queue.batch(BATCH);
-            // A disk may take its time.
-            let attempt = tokio::task::spawn_blocking(move || {
-                let (count, result) = log.write(wall(), &lines);
-                (log, count, result)
-            });
-            let (back, count, result) = attempt
-                .await
-                .unwrap_or_else(|panic| (new_log(), 0, Err(io::Error::other(panic.to_string()))));
-            log = back;
-            self.change(|pending, _| pending.queue.written(from, count));
-            self.written.fetch_add(count as u64, Ordering::Relaxed);
-            match result {
-                Ok(()) => {
-                    pause = FIRST_PAUSE;
-                    self.alarms.clear(Alarm::Records, &subject);
-                    self.alarms.clear(Alarm::Records, LOST);
-                    self.next().await;
+            let result = self.attempt(&path, &mut log).await;
+            if let Err(error) = result {
+                self.failed(&subject, &error);
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = self.hurry.notified() => {}
                 }
-                Err(error) => {
-                    self.failed(&subject, &error);
-                    tokio::select! {
-                        () = sleep(pause) => {}
-                        () = self.hurry.notified() => {}
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else {
+                pause = FIRST_PAUSE;
+                self.alarms.clear(Alarm::Records, &subject);
+                self.alarms.clear(Alarm::Records, LOST);
+                self.next().await;
             }
         }
+    }
+
+    fn log(&self, path: &Path) -> Log<Folder> {
+        let config::Records { format, rotate, keep, .. } = self.settings;
+        Log::new(Folder::new(path.to_owned()), format, rotate, keep)
+    }
+
+    /// Writes what waits, as far as one batch goes.
+    async fn attempt(&self, path: &Path, log: &mut Log<Folder>) -> io::Result<()> {
+        self.change(|pending, push| {
+            pending.held.due(Instant::now()).iter().for_each(|record| push(pending, record));
+        });
+        let (from, lines) = self.pending().queue.batch(BATCH);
+        let mut taken = std::mem::replace(log, self.log(path));
+        // A disk may take its time.
+        let attempt = tokio::task::spawn_blocking(move || {
+            let (count, result) = taken.write(wall(), &lines);
+            (taken, count, result)
+        });
+        let (back, count, result) = attempt.await.map_err(io::Error::other)?;
+        *log = back;
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        self.change(|pending, _| pending.queue.written(from, count));
+        result
     }
 
     /// Waits until there is something to write.
