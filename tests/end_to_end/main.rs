@@ -7,6 +7,7 @@ mod hostile;
 mod life;
 mod observed;
 mod permission;
+mod records;
 mod routing;
 mod to_whatsapp;
 mod torture;

@@ -31,6 +31,7 @@ use crate::mark::Instance;
 use crate::metrics::Metrics;
 use crate::permissions::Permissions;
 use crate::random;
+use crate::record::Records;
 use crate::recovery;
 use crate::trunks::{Outcome, Trunks};
 use crate::webhooks::{self, Webhooks};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     /// Calls that a crash left open are being ended: no new one is taken yet.
     pub(crate) is_recovering: AtomicBool,
+    pub(crate) records: Arc<Records>,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,
@@ -75,11 +77,6 @@ impl Shared {
     /// The time of day, since 1970: for what others have stamped.
     pub(crate) fn wall(&self) -> Duration {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-    }
-
-    /// The same in milliseconds: for what is kept longer than this process.
-    pub(crate) fn wall_ms(&self) -> u64 {
-        u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Random bytes.
@@ -135,6 +132,9 @@ impl Shared {
         for (what, value) in self.directory.counts() {
             self.metrics.set("directory", what, value);
         }
+        for (what, value) in self.records.counts() {
+            self.metrics.set("records", what, value);
+        }
         for (what, value) in self.webhooks.read().into_iter().chain(self.pass_on.counters().read()) {
             self.metrics.set("webhook", what, value);
         }
@@ -154,7 +154,7 @@ impl Shared {
 }
 
 /// All but the last three characters hidden.
-fn mask(user: &str) -> String {
+pub(crate) fn mask(user: &str) -> String {
     let shown = user.chars().count().saturating_sub(3);
     user.chars().enumerate().map(|(at, c)| if at < shown { '*' } else { c }).collect()
 }
@@ -233,6 +233,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         tasks: TaskTracker::new(),
         pass_on: pass_on.clone(),
         instance: journal.instance().clone(),
+        records: Records::new(config.records.clone(), Arc::clone(&alarms)),
         alarms,
         journal,
         is_recovering: AtomicBool::new(former.has_ends()),
@@ -270,6 +271,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         tokio::spawn(recovery::late(Arc::downgrade(&shared), later));
     }
     services.run("pass-on", pass_on.run());
+    services.run("records", Arc::clone(&shared.records).run());
     services.run("webhook listener", http::serve(Listener::new(webhook, tls), router));
     services.run("admin listener", http::serve(admin, http::admin(shared)));
     info!(sip = %running.sip, webhook = %running.webhook, admin = %running.admin, "ready");

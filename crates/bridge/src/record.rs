@@ -1,7 +1,24 @@
-//! The record of a call: one line in the log when it is over.
+//! The record of a call: one line in the log when it is over, and one in a file by setting.
+//!
+//! `schema` names the fields, `assembly` fills them, `format` writes them down, `queue` holds what is
+//! not written yet. All that is pure; `writer` brings it into the file, `folder` is the file system.
+
+pub(crate) mod assembly;
+mod folder;
+mod format;
+mod held;
+mod log;
+mod queue;
+mod schema;
+mod times;
+pub(crate) mod writer;
 
 use media_relay::Summary;
 use tracing::info;
+
+pub(crate) use assembly::{Facts, Tally, WhatsAppEnd};
+pub use schema::Record;
+pub(crate) use writer::Records;
 
 use crate::call::action::Outcome;
 
@@ -25,8 +42,8 @@ impl Direction {
     }
 }
 
-/// Writes the record of an ended call. The span it is called in names the call.
-pub(crate) fn write(direction: Direction, outcome: &Outcome, media: Option<&Summary>) {
+/// Writes an ended call into the log. The span it is called in names the call.
+pub(crate) fn tell(direction: Direction, outcome: &Outcome, media: Option<&Summary>) {
     let row = outcome.cause.row();
     let millis =
         |at: Option<std::time::Instant>| at.map(|at| at.saturating_duration_since(outcome.began).as_millis());

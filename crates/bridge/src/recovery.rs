@@ -4,7 +4,7 @@
 //! ended: until that has worked. One whose id was not known yet is waited for: its first webhook finds it by
 //! our mark. New calls are taken when the first end of each has been answered, or after a short time.
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sip_core::{Command, LegRecord};
 use tokio::sync::mpsc;
@@ -20,6 +20,7 @@ use crate::call::task::{CallTask, Side};
 use crate::call::{birth, headers};
 use crate::directory::Mailbox;
 use crate::journal::{Entry, Former, Later};
+use crate::record::Facts;
 
 /// How long new calls wait for the ends of former ones.
 const FIRST_ROUND: Duration = Duration::from_secs(3);
@@ -81,7 +82,7 @@ fn end_call(shared: &Arc<Shared>, entry: Entry, hold: &mpsc::Sender<()>) {
     let config = shared.config();
     let number = config.numbers.iter().find(|number| number.phone_number_id == entry.number);
     let trunk = number.and_then(|number| config.trunks.iter().find(|trunk| trunk.name == number.trunk));
-    let age = Duration::from_millis(shared.wall_ms().saturating_sub(entry.began_ms));
+    let age = shared.wall().saturating_sub(Duration::from_millis(entry.began_ms));
     let (Some(number), Some(trunk)) = (number, trunk) else {
         return unconfigured(shared, &entry, age);
     };
@@ -96,15 +97,27 @@ fn end_call(shared: &Arc<Shared>, entry: Entry, hold: &mpsc::Sender<()>) {
     let now = shared.now();
     let began = now.checked_sub(age).unwrap_or(now);
     let call = Call::former(config.calls, (began, now), end);
-    let (mark, pbx) = (entry.mark.clone(), Pbx::new(trunk, Vec::new()));
+    let pbx = Pbx::new(trunk, Vec::new());
     let number = Arc::new(number.clone());
+    let facts = facts(&entry, began).of(&number);
     let knows_id = entry.wacid.is_some();
     let side = Side::Former(Box::new(entry));
-    let mut task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), None, call);
+    let mut task = CallTask::new(shared, facts, number, side, pbx, (mailbox, events), None, call);
     if knows_id {
         task = task.holding(hold.clone());
     }
     shared.spawn(task.live().instrument(span));
+}
+
+/// What the journal knows of the call, for its record.
+fn facts(entry: &Entry, began: Instant) -> Facts {
+    let wall = Duration::from_millis(entry.began_ms);
+    let mut facts = Facts::new(entry.mark.clone(), entry.direction, wall, began);
+    facts.trunk = Some(entry.trunk.clone());
+    if let Some(callee) = entry.user.as_deref().and_then(|user| user.parse().ok()) {
+        facts.set_callee(&callee);
+    }
+    facts
 }
 
 /// Without a token there is no way to end it.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::app::Running;
 use crate::call::task::Input;
@@ -63,13 +63,17 @@ impl Running {
         };
         let all = async {
             tokio::join!(calls, shared.trunks.farewell(), shared.pass_on.emptied());
-            // Fails only where the driver has ended: then there is nobody to wait for.
-            let _ = shared.sip.settled().await;
+            // The first fails only where the driver has ended: then there is nobody to wait for.
+            let _ = tokio::join!(shared.sip.settled(), shared.records.flushed());
         };
         if timeout(limit, all).await.is_err() {
             warn!(calls = self.calls(), "stopped before everybody had answered the farewell");
         }
         shared.journal.close().await;
+        let records = shared.records.waiting();
+        if records > 0 {
+            error!(records, "records of calls could not be written and are lost");
+        }
     }
 
     /// Ends every call on both sides and stops. New calls are refused from now on.

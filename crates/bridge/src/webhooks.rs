@@ -53,6 +53,9 @@ impl Webhooks {
 
 /// Gives an event to its call; one that has none here may have to be ended.
 pub(crate) fn give(shared: &Arc<Shared>, event: WebhookEvent) {
+    if let WebhookEvent::Terminate(over) = &event {
+        shared.records.terminated(over);
+    }
     let found = with_rules(shared, |rules| shared.directory.webhook(shared.now(), event, rules));
     if let Some(found) = found {
         act(shared, &found);

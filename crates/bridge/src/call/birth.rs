@@ -25,7 +25,7 @@ use crate::config::{NewCalls, Number, Trunk};
 use crate::directory::{Lost, Mailbox};
 use crate::id::CallId;
 use crate::mark::Mark;
-use crate::record::Direction;
+use crate::record::{Direction, Facts, Record, Tally};
 use crate::routing::incoming::NoPbx;
 use crate::routing::{self, Incoming, Landing, NoRoute};
 use crate::skew;
@@ -73,8 +73,13 @@ impl Unborn {
 
 /// A call from the PBX: begins, or gets its final response at once.
 pub(crate) async fn from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow) {
-    if let Err(unborn) = try_from_pbx(shared, leg, request, flow) {
+    let mut facts = facts(shared, Direction::SipToWa, request.headers.call_id());
+    facts.dialled = request.uri.user_unescaped();
+    facts.caller = request.headers.from().and_then(|from| from.uri.user_unescaped());
+    if let Err(unborn) = try_from_pbx(shared, leg, request, flow, &mut facts) {
         let cause = unborn.cause();
+        let outcome = facts.unanswered(shared.now(), cause, true);
+        shared.records.write(Record::of(&facts, None, &Tally::default(), &outcome, None));
         shared.metrics.refused(cause.row().label);
         info!(source = %flow.peer, cause = cause.row().label, "INVITE refused: {unborn}");
         let reply = refusal(shared, flow, &unborn);
@@ -89,7 +94,14 @@ fn refusal(shared: &Shared, flow: Flow, unborn: &Unborn) -> Reply {
     headers::refusal(unborn.cause())
 }
 
-fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow) -> Result<(), Unborn> {
+/// What becomes known on the way goes into the facts, for the record of a call that does not begin.
+fn try_from_pbx(
+    shared: &Arc<Shared>,
+    leg: LegId,
+    request: &Request,
+    flow: Flow,
+    facts: &mut Facts,
+) -> Result<(), Unborn> {
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
     }
@@ -97,14 +109,16 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
         return Err(Cause::Starting.into());
     }
     let config = shared.config();
-    let dialled = request.uri.user_unescaped().unwrap_or_default();
-    let route = routing::outgoing(&config, flow.trunk, &dialled, &request.headers)?;
+    facts.trunk = config.trunk(flow.trunk).map(|trunk| trunk.name.clone());
+    let dialled = facts.dialled.as_deref().unwrap_or_default();
+    let route = routing::outgoing(&config, flow.trunk, dialled, &request.headers)?;
+    facts.set_number(route.number);
+    facts.set_callee(&route.callee);
     let ticket = shared.trunks.admit(shared.now(), flow.trunk)?;
     shared.trunks.spend(flow.trunk, &route.callee.to_string())?;
 
     let (mailbox, events) = Mailbox::new();
     let session = open_session(shared, &mailbox)?;
-    let id = CallId::from_bytes(shared.random());
     let negotiation = negotiation(shared, &session, route.trunk);
     let state = PbxLeg::invited(flow, negotiation, &request.body).map_err(Unborn::PbxSdp)?;
     // Without SDP in the INVITE, what the PBX takes is known with its ACK only.
@@ -112,7 +126,7 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
         session.connect_pbx(agreed.clone());
     }
 
-    let span = span(&id, Direction::SipToWa);
+    let span = span(&facts.mark.call, Direction::SipToWa);
     span.record("sip_call_id", request.headers.call_id().unwrap_or_default());
     span.in_scope(|| {
         info!(trunk = route.trunk.name, callee = %shared.masked(&route.callee), "call from the PBX");
@@ -128,8 +142,8 @@ fn try_from_pbx(shared: &Arc<Shared>, leg: LegId, request: &Request, flow: Flow)
     let side = Side::FromPbx { callee: route.callee };
     let media = Media { session, remote: None, announcement: None };
     let number = Arc::new(route.number.clone());
-    let mark = mark(shared, &id, request.headers.call_id());
-    let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), Some(media), call);
+    let facts = facts.clone();
+    let task = CallTask::new(shared, facts, number, side, pbx, (mailbox, events), Some(media), call);
     shared.spawn(task.counted(ticket).live().instrument(span));
     Ok(())
 }
@@ -159,14 +173,25 @@ pub(crate) fn from_whatsapp(shared: &Arc<Shared>, connect: Connect) {
         return;
     };
     let wacid = connect.wacid.clone();
-    if let Err(unborn) = try_from_whatsapp(shared, connect, &incoming) {
+    let mut facts = facts(shared, Direction::WaToSip, None);
+    facts.trunk = Some(incoming.trunk.name.clone());
+    facts.user = connect.caller.clone();
+    if let Landing::Pbx(user) = &incoming.landing {
+        facts.dialled = Some(user.clone());
+    }
+    if let Err(unborn) = try_from_whatsapp(shared, connect, &incoming, &facts) {
         let cause = unborn.cause();
         warn!(%wacid, cause = cause.row().label, "call from WhatsApp rejected: {unborn}");
-        refuse(shared, Arc::new(incoming.number.clone()), incoming.trunk, wacid, cause);
+        refuse(shared, &incoming, facts, wacid, cause);
     }
 }
 
-fn try_from_whatsapp(shared: &Arc<Shared>, connect: Connect, incoming: &Incoming<'_>) -> Result<(), Unborn> {
+fn try_from_whatsapp(
+    shared: &Arc<Shared>,
+    connect: Connect,
+    incoming: &Incoming<'_>,
+    facts: &Facts,
+) -> Result<(), Unborn> {
     if shared.metrics.is_draining() {
         return Err(Unborn::ShuttingDown);
     }
@@ -183,8 +208,8 @@ fn try_from_whatsapp(shared: &Arc<Shared>, connect: Connect, incoming: &Incoming
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
-    let id = CallId::from_bytes(shared.random());
-    let span = span(&id, Direction::WaToSip);
+    let id = &facts.mark.call;
+    let span = span(id, Direction::WaToSip);
     span.record("sip_call_id", id.as_str());
     span.record("wacid", connect.wacid.as_str());
     span.in_scope(|| {
@@ -199,8 +224,8 @@ fn try_from_whatsapp(shared: &Arc<Shared>, connect: Connect, incoming: &Incoming
     let media = Media { session, remote: Some(remote), announcement };
     let side = Side::FromWhatsApp { answer, connect: Box::new(connect) };
     let number = Arc::new(incoming.number.clone());
-    let mark = mark(shared, &id, None);
-    let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), Some(media), call);
+    let facts = facts.clone().of(&number);
+    let task = CallTask::new(shared, facts, number, side, pbx, (mailbox, events), Some(media), call);
     shared.spawn(task.counted(ticket).live().instrument(span));
     Ok(())
 }
@@ -260,9 +285,10 @@ fn attempts(shared: &Shared, pbx: &mut Pbx, trunk: &Trunk, user: &str) -> Option
 }
 
 /// Ends a WhatsApp call that can't be put through, as every other call is ended: until it has worked.
-fn refuse(shared: &Arc<Shared>, number: Arc<Number>, trunk: &Trunk, wacid: Wacid, cause: Cause) {
+fn refuse(shared: &Arc<Shared>, incoming: &Incoming<'_>, facts: Facts, wacid: Wacid, cause: Cause) {
+    let number = Arc::new(incoming.number.clone());
     let call = Call::refused(shared.config().calls, shared.now(), cause);
-    only_end(shared, number, trunk, Side::Refused { wacid: wacid.clone() }, &wacid, call);
+    only_end(shared, facts, number, incoming.trunk, Side::Refused { wacid }, call);
 }
 
 /// Ends a WhatsApp call of the business that nobody here leads, in the same way.
@@ -275,26 +301,33 @@ pub(crate) fn end_lost(shared: &Arc<Shared>, lost: &Lost) {
     warn!(wacid = %lost.wacid, cause = lost.cause.row().label, "a call that nobody leads is ended");
     let call = Call::lost(config.calls, shared.now(), lost.cause);
     let side = Side::Lost { wacid: lost.wacid.clone() };
-    only_end(shared, Arc::new(number.clone()), trunk, side, &lost.wacid, call);
+    let mut facts = facts(shared, Direction::SipToWa, None);
+    facts.trunk = Some(trunk.name.clone());
+    only_end(shared, facts, Arc::new(number.clone()), trunk, side, call);
 }
 
-fn only_end(shared: &Arc<Shared>, number: Arc<Number>, trunk: &Trunk, side: Side, wacid: &Wacid, call: Call) {
+fn only_end(shared: &Arc<Shared>, facts: Facts, number: Arc<Number>, trunk: &Trunk, side: Side, call: Call) {
+    let (Side::Refused { wacid } | Side::Lost { wacid }) = &side else {
+        return;
+    };
+    let wacid = wacid.clone();
     let (mailbox, events) = Mailbox::new();
-    if !shared.directory.claim(shared.now(), wacid, &mailbox) {
+    if !shared.directory.claim(shared.now(), &wacid, &mailbox) {
         return;
     }
-    let id = CallId::from_bytes(shared.random());
+    let span = span(&facts.mark.call, facts.direction);
+    let facts = facts.of(&number);
     let pbx = Pbx::new(trunk, Vec::new());
-    let mark = mark(shared, &id, None);
-    let task = CallTask::new(shared, mark, number, side, pbx, (mailbox, events), None, call);
-    let span = span(&id, task.direction);
+    let task = CallTask::new(shared, facts, number, side, pbx, (mailbox, events), None, call);
     span.record("wacid", wacid.as_str());
     shared.spawn(task.live().instrument(span));
 }
 
-fn mark(shared: &Shared, call: &CallId, sip_call_id: Option<&str>) -> Mark {
-    let sip_call_id = sip_call_id.map(ToOwned::to_owned);
-    Mark { call: call.clone(), instance: shared.instance.clone(), sip_call_id }
+/// A call attempt begins: it gets its id, and the one reading of the wall clock.
+fn facts(shared: &Shared, direction: Direction, sip_call_id: Option<&str>) -> Facts {
+    let (call, sip_call_id) = (CallId::from_bytes(shared.random()), sip_call_id.map(ToOwned::to_owned));
+    let mark = Mark { call, instance: shared.instance.clone(), sip_call_id };
+    Facts::new(mark, direction, shared.wall(), shared.now())
 }
 
 /// What will be told to the PBX and heard from it.

@@ -5,6 +5,7 @@
 //! is in flight.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use media_relay::WaRole;
@@ -20,7 +21,7 @@ use crate::alarm::Alarm;
 use crate::app::Shared;
 use crate::config::Number;
 use crate::directory::MAILBOX;
-use crate::record::{self, Direction};
+use crate::record::{self, Direction, Record};
 
 /// How long a closed audio path is waited for: it tells at once what has passed over it.
 const SUMMARY_LIMIT: Duration = Duration::from_millis(200);
@@ -56,6 +57,7 @@ impl CallTask {
                 }
             }
             Action::MediaSwitch(leg) => {
+                self.tally.transfers += u64::from(self.pbx.heard.is_some());
                 self.pbx.heard = Some(leg);
                 self.hear(leg);
             }
@@ -98,14 +100,15 @@ impl CallTask {
         let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark.to_string());
         debug!(sdp = offer, "offer to WhatsApp");
         self.keep(End::Terminate);
-        let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        let (shared, remains) = (Arc::clone(&self.shared), Arc::clone(&self.remains));
+        let number = Arc::clone(&remains.number);
         shared.directory.await_id(&self.mark.call, &number.phone_number_id, &callee, &self.mailbox);
         self.beside(async move {
             shared.journal.barrier().await;
             let token = number.token.current();
             let id = &number.phone_number_id;
             let reply = shared.graph.connect(id, &token, &callee, &offer, &echo).await;
-            let reply = logged("connect", reply);
+            let reply = logged("connect", remains.noted(reply));
             if reply == Err(ErrorKind::NoCallPermission) {
                 shared.permissions.refused(shared.wall().as_secs(), &(id.clone(), callee));
             }
@@ -120,14 +123,15 @@ impl CallTask {
         // From `pre_accept` on WhatsApp takes the call for ours.
         self.keep(if accept { End::Terminate } else { End::Reject });
         let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.mark.to_string());
-        let (shared, number) = (Arc::clone(&self.shared), Arc::clone(&self.remains.number));
+        let (shared, remains) = (Arc::clone(&self.shared), Arc::clone(&self.remains));
+        let number = Arc::clone(&remains.number);
         self.beside(async move {
             shared.journal.barrier().await;
             let token = number.token.current();
             let (graph, id) = (&shared.graph, &number.phone_number_id);
             if accept {
                 let reply = graph.accept(id, &token, &wacid, &answer, &echo).await;
-                GraphReply::Accept(logged("accept", reply))
+                GraphReply::Accept(logged("accept", remains.noted(reply)))
             } else {
                 let reply = graph.pre_accept(id, &token, &wacid, &answer).await;
                 GraphReply::PreAccept(logged("pre_accept", reply))
@@ -172,7 +176,16 @@ impl CallTask {
         self.alarm(outcome);
         self.count(outcome);
         self.shared.metrics.ended(self.direction, outcome);
-        record::write(self.direction, outcome, self.summary.as_ref());
+        record::tell(self.direction, outcome, self.summary.as_ref());
+        self.record(outcome);
+    }
+
+    fn record(&mut self, outcome: &Outcome) {
+        let (facts, wacid) = (&self.remains.facts, self.remains.wacid.get());
+        let code = self.remains.graph_error.load(Ordering::Relaxed);
+        self.tally.graph_error = (code > 0).then_some(code);
+        let record = Record::of(facts, wacid, &self.tally, outcome, self.summary.as_ref());
+        self.shared.records.write(record);
     }
 
     /// An error that came by webhook, which the Graph client has not seen, lasts until a call is answered.
@@ -204,6 +217,16 @@ impl CallTask {
                 () = &mut limit => return,
             }
         }
+    }
+}
+
+impl Remains {
+    /// Keeps the code of an error, for the record.
+    fn noted<T>(&self, reply: Result<T, GraphError>) -> Result<T, GraphError> {
+        if let Err(GraphError::Api(error)) = &reply {
+            self.graph_error.store(error.code, Ordering::Relaxed);
+        }
+        reply
     }
 }
 

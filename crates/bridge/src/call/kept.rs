@@ -1,36 +1,22 @@
 //! What the journal is told of a call.
 
 use super::action::End;
-use super::task::{CallTask, Side};
+use super::task::CallTask;
 use crate::journal::Entry;
 
 impl CallTask {
     /// Writes down that this call may be open at WhatsApp, and how it is ended.
     pub(super) fn keep(&self, end: End) {
-        let former = match &self.side {
-            Side::Former(entry) => Some(entry),
-            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } | Side::Lost { .. } => {
-                None
-            }
-        };
+        let facts = &self.remains.facts;
         self.shared.journal.put(&Entry {
-            mark: self.mark.clone(),
-            direction: self.direction,
+            mark: facts.mark.clone(),
+            direction: facts.direction,
             number: self.remains.number.phone_number_id.clone(),
             wacid: self.remains.wacid.get().cloned(),
             end,
-            began_ms: self.began_ms,
-            trunk: former.map_or_else(|| self.remains.number.trunk.clone(), |entry| entry.trunk.clone()),
-            user: self.user(),
+            began_ms: u64::try_from(facts.wall.as_millis()).unwrap_or(u64::MAX),
+            trunk: facts.trunk.clone().unwrap_or_default(),
+            user: facts.user.user().map(ToOwned::to_owned),
         });
-    }
-
-    fn user(&self) -> Option<String> {
-        match &self.side {
-            Side::FromPbx { callee } => Some(callee.to_string()),
-            Side::FromWhatsApp { connect, .. } => connect.caller.user().map(|user| user.to_string()),
-            Side::Refused { .. } | Side::Lost { .. } => None,
-            Side::Former(entry) => entry.user.clone(),
-        }
     }
 }

@@ -81,6 +81,7 @@ impl CallTask {
     }
 
     async fn answered(&mut self, leg: LegId, response: &Response) {
+        self.note_status(leg, response.status);
         let Some(state) = self.pbx.legs.get_mut(&leg) else {
             return;
         };
@@ -95,6 +96,7 @@ impl CallTask {
     fn rejected(&mut self, leg: LegId, rejection: &Rejection) {
         let mut event = refusal(rejection);
         if let Rejection::Response(response) = rejection {
+            self.note_status(leg, response.status);
             if let Some(plan) = self.pbx.redirected(leg, response) {
                 let next = self.shared.sip.new_leg();
                 self.pbx.plan(next, plan);
@@ -107,6 +109,13 @@ impl CallTask {
             self.shared.target_failed(plan.flow, event, verdict.rest);
         }
         self.tell_sip(leg, SipEvent::Refused(event));
+    }
+
+    /// For the record: the last status, but not that of a transfer.
+    fn note_status(&mut self, leg: LegId, status: u16) {
+        if self.pbx.planned(leg).is_some_and(|plan| plan.refer.is_none()) {
+            self.tally.pbx_status = Some(status);
+        }
     }
 
     /// From now on the PBX's sound is what was agreed on this leg, if it is the one that is heard.

@@ -75,6 +75,7 @@ impl CallTask {
         let (state, offer) = PbxLeg::inviting(plan.flow, negotiation, is_delayed);
         self.pbx.legs.insert(leg, state);
         self.remains.began(leg);
+        self.tally.targets += u64::from(plan.refer.is_none());
         self.shared.directory.add_leg(leg, &self.mailbox);
         let call_id = self.pbx.next_call_id(&self.mark.call);
         let to = To {

@@ -5,6 +5,7 @@
     reason = "the call runs in a task of its own, so that its panic ends no other"
 )]
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use media_relay::sdp::whatsapp;
@@ -29,7 +30,7 @@ use crate::config::Number;
 use crate::directory::{Lost, Mailbox};
 use crate::journal::Entry;
 use crate::mark::Mark;
-use crate::record::Direction;
+use crate::record::{Direction, Facts, Record, Tally, WhatsAppEnd};
 use crate::trunks::Ticket;
 use crate::unknown::News;
 use crate::webhooks;
@@ -109,6 +110,10 @@ pub(super) struct Remains {
     legs: Mutex<Vec<LegId>>,
     pub(super) number: Arc<Number>,
     pub(super) wacid: OnceLock<Wacid>,
+    /// What the record of the call begins with.
+    pub(super) facts: Facts,
+    /// The code of the last error of `connect` or `accept`; 0 is none.
+    pub(super) graph_error: AtomicU32,
 }
 
 impl Remains {
@@ -147,17 +152,16 @@ pub(crate) struct CallTask {
     pub(super) call: Call,
     /// Counts the call on its trunk.
     pub(super) ticket: Option<Ticket>,
-    /// When the call began, by the wall clock.
-    pub(super) began_ms: u64,
     /// Who waits for the first reply to its end; dropped with it.
     pub(super) hold: Option<mpsc::Sender<()>>,
+    pub(super) tally: Tally,
 }
 
 impl CallTask {
     #[expect(clippy::too_many_arguments, reason = "the parts of a call, put together in one place")]
     pub(crate) fn new(
         shared: &Arc<Shared>,
-        mark: Mark,
+        facts: Facts,
         number: Arc<Number>,
         side: Side,
         pbx: Pbx,
@@ -165,21 +169,14 @@ impl CallTask {
         media: Option<Media>,
         call: Call,
     ) -> Self {
-        let (direction, wacid) = match &side {
-            Side::FromPbx { .. } => (Direction::SipToWa, OnceLock::new()),
-            Side::FromWhatsApp { connect, .. } => (Direction::WaToSip, OnceLock::from(connect.wacid.clone())),
-            Side::Refused { wacid } => (Direction::WaToSip, OnceLock::from(wacid.clone())),
-            Side::Former(entry) => {
-                (entry.direction, entry.wacid.clone().map_or_else(OnceLock::new, OnceLock::from))
-            }
-            Side::Lost { wacid } => (Direction::SipToWa, OnceLock::from(wacid.clone())),
+        let wacid = match &side {
+            Side::FromPbx { .. } => OnceLock::new(),
+            Side::FromWhatsApp { connect, .. } => OnceLock::from(connect.wacid.clone()),
+            Side::Refused { wacid } | Side::Lost { wacid } => OnceLock::from(wacid.clone()),
+            Side::Former(entry) => entry.wacid.clone().map_or_else(OnceLock::new, OnceLock::from),
         };
-        let began_ms = match &side {
-            Side::Former(entry) => entry.began_ms,
-            Side::FromPbx { .. } | Side::FromWhatsApp { .. } | Side::Refused { .. } | Side::Lost { .. } => {
-                shared.wall_ms()
-            }
-        };
+        let (mark, direction) = (facts.mark.clone(), facts.direction);
+        let graph_error = AtomicU32::new(0);
         shared.directory.add(&mark.call, &mailbox);
         let legs: Vec<LegId> = pbx.legs.keys().copied().collect();
         for leg in &legs {
@@ -189,7 +186,7 @@ impl CallTask {
             shared: Arc::clone(shared),
             mark,
             direction,
-            remains: Arc::new(Remains { legs: Mutex::new(legs), number, wacid }),
+            remains: Arc::new(Remains { legs: Mutex::new(legs), number, wacid, facts, graph_error }),
             side,
             pbx,
             mailbox,
@@ -199,8 +196,8 @@ impl CallTask {
             call: call.with_jitter(u64::from_be_bytes(shared.random())),
             unread: Vec::new(),
             ticket: None,
-            began_ms,
             hold: None,
+            tally: Tally::default(),
         }
     }
 
@@ -224,9 +221,13 @@ impl CallTask {
         let run = tokio::spawn(self.run().in_current_span());
         if let Err(broken) = run.await {
             error!(%broken, "the call's task broke: both legs are ended");
-            if execute::clear_away(&shared, &remains).await {
+            let whatsapp_ended = execute::clear_away(&shared, &remains).await;
+            if whatsapp_ended {
                 shared.journal.remove(&id);
             }
+            let (facts, wacid) = (&remains.facts, remains.wacid.get());
+            let outcome = facts.unanswered(shared.now(), Cause::Internal, whatsapp_ended);
+            shared.records.write(Record::of(facts, wacid, &Tally::default(), &outcome, None));
         }
         shared.directory.remove(shared.now(), &id, &remains.legs(), remains.wacid.get());
     }
@@ -267,6 +268,8 @@ impl CallTask {
                 Input::Webhook(event) if self.remains.wacid.get().is_none() => {
                     webhooks::give(&self.shared, event);
                 }
+                // It may say how long the call was.
+                Input::Webhook(WebhookEvent::Terminate(over)) => self.shared.records.terminated(&over),
                 Input::Webhook(_) | Input::Sip(..) | Input::Graph(_) | Input::Media(_) | Input::Shutdown => {}
             }
         }
@@ -309,6 +312,7 @@ impl CallTask {
                 if let Some(error) = terminate.errors.first() {
                     warn!(code = error.code, details = ?error.details, "WhatsApp ended the call");
                 }
+                self.tally.whatsapp = Some(WhatsAppEnd::of(&terminate));
                 self.tell(Event::of_terminate(&terminate));
             }
             // The rest belongs to no call.

@@ -113,6 +113,7 @@ impl Config {
         self.journal.clone_from(&before.journal);
         self.admin = before.admin.clone();
         self.log.format = before.log.format;
+        self.records = before.records.clone();
         let mut used: BTreeSet<TrunkId> = known.iter().map(|(id, _)| *id).collect();
         // Above those that were given last, so that an id rests as long as it can.
         let last = used.last().map_or(0, |last| last.0);
@@ -251,12 +252,15 @@ mod tests {
         let before = parsed(FILE);
         let text =
             FILE.replace("127.0.0.1:5060", "127.0.0.1:5070").replace("max_calls = 10", "max_calls = 20");
-        let text = format!("{text}\n[media]\nport_rest_s = 60\n[life]\ndrain_limit_s = 1");
+        let text = format!(
+            "{text}\n[media]\nport_rest_s = 60\n[life]\ndrain_limit_s = 1\n[records]\npath = \"calls\""
+        );
         let config = parsed(&text).succeeding(&before, &known(&before)).expect("few");
         assert_eq!(config.sip.listeners[0].bind.port(), 5060);
         assert_eq!(config.media.port_rest, before.media.port_rest);
         assert_eq!(config.sip.limits.calls, 20);
         assert_eq!(config.life.drain_limit.as_secs(), 1);
+        assert_eq!(config.records, before.records);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod order;
 mod overlap;
 mod permission;
 mod raw;
+mod records;
 mod routes;
 mod secret;
 mod sip;
@@ -44,6 +45,7 @@ pub use journal::Journal;
 pub use life::{Life, NewCalls};
 pub use order::Order;
 pub use permission::{Asking, Permission};
+pub use records::{RecordFormat, Records};
 pub use secret::LiveSecret;
 pub use sip::{Listener, ListenerTls, Sip, Strangers};
 pub use trunk::{

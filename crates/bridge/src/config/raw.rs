@@ -46,6 +46,7 @@ tables! {
         route: tables -> Vec<Route>,
         hours: tables -> Vec<Hours>,
         life: table -> Life,
+        records: table -> Records,
     }
     Sip {
         bind: text -> Field<String>,
@@ -273,6 +274,13 @@ tables! {
         enabled: flag -> Field<bool>,
         path: text -> Field<String>,
         instance: text -> Field<String>,
+    }
+    Records {
+        path: text -> Field<String>,
+        format: text -> Field<String>,
+        rotate_mb: integer -> Field<i64>,
+        keep: integer -> Field<i64>,
+        mask_numbers: flag -> Field<bool>,
     }
 }
 

@@ -17,6 +17,7 @@ use super::order::Order;
 use super::overlap::{self, Claim, Use};
 use super::permission::Permission;
 use super::raw::{self, Raw};
+use super::records::Records;
 use super::secret::LiveSecret;
 use super::sip::Sip;
 use super::table::{self, Field, SecretAt};
@@ -56,6 +57,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How the program ends and how it takes another configuration.
     pub life: Life,
+    /// Where the records of calls go.
+    pub records: Records,
 }
 
 impl Config {
@@ -184,6 +187,7 @@ impl Checker<'_> {
         let log = self.log(raw.log);
         let life = self.life(raw.life);
         let journal = self.journal(raw.journal);
+        let records = self.records(raw.records);
         overlap::check(&claims, self.report);
         let (calls, order) = calls?;
         Some(Config {
@@ -200,6 +204,7 @@ impl Checker<'_> {
             journal: journal?,
             routes,
             life: life?,
+            records: records?,
         })
     }
 
