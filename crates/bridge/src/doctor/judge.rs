@@ -78,25 +78,21 @@ fn clock(ahead: Option<i64>) -> Finding {
 }
 
 fn number(number: &Number, facts: &Facts) -> Section {
-    let mut findings = vec![];
-    findings.extend(token::findings(number, facts));
-    let refused = [
-        number.info.as_ref().and_then(|info| info.as_ref().err()),
-        number.settings.as_ref().and_then(|settings| settings.as_ref().err()),
-    ];
-    let is_refused = refused.into_iter().flatten().any(|error| error.kind() == ErrorKind::TokenInvalid);
-    if is_refused || findings.iter().any(|finding| finding.check == token::VALID && finding.remedy.is_some())
-    {
-        if findings.iter().all(|finding| finding.remedy.is_none()) {
-            findings = vec![token::refused(number)];
+    let is_dead = matches!(&number.token, Some(Ok(info)) if !info.valid);
+    let findings = match token::refusal(number).filter(|_| !is_dead) {
+        Some(error) => vec![token::refused(error), unasked()],
+        None if is_dead => [token::findings(number, facts), vec![unasked()]].concat(),
+        None => {
+            let token = token::findings(number, facts);
+            [token, account::findings(number), settings::findings(number, facts)].concat()
         }
-        findings.push(Finding::skipped("number and settings", "not asked: the token does not work"));
-    } else {
-        findings.extend(account::findings(number));
-        findings.extend(settings::findings(number, facts));
-    }
+    };
     let subject = Subject::Number(number.display.clone(), number.id.clone());
     Section { subject, findings }
+}
+
+fn unasked() -> Finding {
+    Finding::skipped("number and settings", "not asked: the token does not work")
 }
 
 /// A request that Graph has refused, for people.

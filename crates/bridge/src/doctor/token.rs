@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use wa_signaling::graph::account::TokenInfo;
+use wa_signaling::graph::error::{ErrorKind, GraphError};
 
 use super::Finding;
 use super::facts::{Facts, Number};
 
 /// The check whether it works.
-pub(super) const VALID: &str = "token";
+const VALID: &str = "token";
 /// The scopes that the bridge needs.
 const SCOPES: [&str; 2] = ["whatsapp_business_messaging", "whatsapp_business_management"];
 /// Seconds before its end at which somebody should see to it.
@@ -35,14 +36,15 @@ pub(super) fn findings(number: &Number, facts: &Facts) -> Vec<Finding> {
     }
 }
 
-/// What Graph says of it when it is used.
-pub(super) fn refused(number: &Number) -> Finding {
-    let error = [
-        number.info.as_ref().and_then(|info| info.as_ref().err()),
-        number.settings.as_ref().and_then(|settings| settings.as_ref().err()),
-    ];
-    let text = error.into_iter().flatten().next().map_or_else(String::new, ToString::to_string);
-    Finding::fault(VALID, format!("does not work: {text}"), RENEW)
+/// What Graph says of it when it is used and refused.
+pub(super) fn refusal(number: &Number) -> Option<&GraphError> {
+    let info = number.info.as_ref().and_then(|info| info.as_ref().err());
+    let settings = number.settings.as_ref().and_then(|settings| settings.as_ref().err());
+    info.into_iter().chain(settings).find(|error| error.kind() == ErrorKind::TokenInvalid)
+}
+
+pub(super) fn refused(error: &GraphError) -> Finding {
+    Finding::fault(VALID, format!("does not work: {error}"), RENEW)
 }
 
 fn app(info: &TokenInfo, facts: &Facts) -> Finding {
