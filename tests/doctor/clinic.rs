@@ -95,6 +95,11 @@ impl Clinic {
         Ok(Outcome { status: output.status.code().context("killed")?, text })
     }
 
+    /// Its configuration.
+    pub(crate) fn config(&self) -> &str {
+        &self.config
+    }
+
     /// Its configuration with some text in place of another.
     pub(crate) fn edited(&self, from: &str, to: &str) -> Result<String> {
         ensure!(self.config.contains(from), "{from:?} is not in the configuration");

@@ -13,6 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use sandbox::whatsapp::{ApiError, GraphFault, MANAGEMENT, MESSAGING, Operation, WhatsApp};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use clinic::{Clinic, Outcome};
 
@@ -39,7 +41,11 @@ const MENDED: &[Fault] = &[
         &["what the bridge speaks", "SDES -> DTLS"],
     ),
     (|w, _| w.set_subscribed_apps(&[]), "subscribed app", &["tells nobody", "none -> the app of the token"]),
-    (|w, _| w.set_subscribed_apps(&["77"]), "subscribed app", &["77, the app of the token"]),
+    (
+        |w, _| w.set_subscribed_apps(&["77"]),
+        "subscribed app",
+        &["sandbox (77), and not ours", "sandbox (77), the app of the token"],
+    ),
     (|w, _| w.set_subscribed_fields(&["messages"]), "webhook fields", &["messages -> messages, calls"]),
     (|w, _| w.set_subscribed_fields(&["calls"]), "webhook fields", &["calls -> calls, messages"]),
     (|w, _| w.set_subscribed_fields(&[]), "webhook fields", &["none -> calls, messages"]),
@@ -114,13 +120,12 @@ async fn a_change_is_made_only_when_a_person_says_yes() -> Result<()> {
     let clinic = Clinic::open().await?;
     let id = &clinic.meta.phone_number_id;
     clinic.whatsapp.set_setting(id, "status", json!("DISABLED"));
-    let config = clinic.edited("{", "{")?;
     for typed in ["", "n\n", "what?\n"] {
-        let outcome = clinic.run_with(&["doctor", "--fix"], &config, &[], typed).await?;
+        let outcome = clinic.run_with(&["doctor", "--fix"], clinic.config(), &[], typed).await?;
         ensure!(outcome.status == 1 && outcome.text.contains("DISABLED -> ENABLED"), "{outcome:?}");
         ensure!(clinic.whatsapp.settings(id)["status"] == "DISABLED", "changed for {typed:?}");
     }
-    let outcome = clinic.run_with(&["doctor", "--fix"], &config, &[], "y\n").await?;
+    let outcome = clinic.run_with(&["doctor", "--fix"], clinic.config(), &[], "y\n").await?;
     ensure!(outcome.status == 0 && clinic.whatsapp.settings(id)["status"] == "ENABLED", "{outcome:?}");
     Ok(())
 }
@@ -133,8 +138,7 @@ async fn the_webhooks_of_another_program_are_not_taken_without_a_person() -> Res
     let outcome = clinic.run(&["doctor", "--fix", "--yes"]).await?;
     ensure_says(&outcome, "callback URL", "FAULT", &["webhook.pass_on", "run without --yes"])?;
     ensure!(outcome.status == 1);
-    let config = clinic.edited("{", "{")?;
-    let outcome = clinic.run_with(&["doctor", "--fix"], &config, &[], "y\n").await?;
+    let outcome = clinic.run_with(&["doctor", "--fix"], clinic.config(), &[], "y\n").await?;
     ensure!(outcome.status == 0 && is_well(&clinic.run(&["doctor"]).await?), "{outcome:?}");
     Ok(())
 }
@@ -193,7 +197,7 @@ async fn tokens_that_end_lack_rights_or_are_dead_are_found() -> Result<()> {
     whatsapp.set_scopes(&[MESSAGING, MANAGEMENT]);
 
     whatsapp.set_token("another");
-    for config in [clinic.edited("{", "{")?, clinic.edited("app_id = ", "# app_id = ")?] {
+    for config in [clinic.config().to_owned(), clinic.edited("app_id = ", "# app_id = ")?] {
         let outcome = clinic.run_with(&["doctor"], &config, &[], "").await?;
         ensure_says(&outcome, "token", "FAULT", &["does not work", "new token"])?;
         ensure!(outcome.status == 1 && outcome.text.contains("not asked: the token does not work"));
@@ -243,8 +247,7 @@ async fn each_mistake_in_the_file_is_found_with_its_remedy() -> Result<()> {
         ("SIPP_APP_SECRET", "app secret", &["not that of this app", "webhook.app_secret"]),
         ("SIPP_VERIFY_TOKEN", "verification", &["403: the verify token"]),
     ] {
-        let config = clinic.edited("{", "{")?;
-        let outcome = clinic.run_with(&["doctor"], &config, &[(name, "elsewhere")], "").await?;
+        let outcome = clinic.run_with(&["doctor"], clinic.config(), &[(name, "elsewhere")], "").await?;
         ensure_says(&outcome, check, "FAULT", words)?;
         ensure!(!outcome.text.contains("elsewhere"), "a secret is in\n{}", outcome.text);
     }
@@ -279,6 +282,44 @@ async fn a_graph_api_that_fails_or_is_gone_and_a_bridge_that_does_not_run_are_to
     let outcome = clinic.run_with(&["doctor"], &config, &[], "").await?;
     ensure_says(&outcome, "reachable", "FAULT", &["(TCP)", "the rest was not asked"])?;
     ensure!(outcome.status == 1 && !outcome.text.contains("Number"), "{outcome:?}");
+    Ok(())
+}
+
+/// A way to the Graph API on which every answer is from another time.
+async fn through_time(clinic: &Clinic) -> Result<String> {
+    let graph = clinic.whatsapp.graph_url().trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind((clinic.ip, 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let graph = graph.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(client.read_u8().await?);
+                }
+                head.truncate(head.len() - 2);
+                head.extend_from_slice(b"connection: close\r\n\r\n");
+                let mut server = TcpStream::connect(&graph).await?;
+                server.write_all(&head).await?;
+                let mut answer = String::new();
+                server.read_to_string(&mut answer).await?;
+                let (before, rest) = answer.split_once("date: ").unwrap_or((&answer, "\r\n\r\n"));
+                let (_, after) = rest.split_once("\r\n").unwrap_or_default();
+                let answer = format!("{before}date: Thu, 01 Jan 2026 00:00:00 GMT\r\n{after}");
+                client.write_all(answer.as_bytes()).await
+            });
+        }
+    });
+    Ok(url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_wrong_is_found() -> Result<()> {
+    let clinic = Clinic::open().await?;
+    let config = clinic.edited(&clinic.whatsapp.graph_url(), &through_time(&clinic).await?)?;
+    let outcome = clinic.run_with(&["doctor"], &config, &[], "").await?;
+    ensure_says(&outcome, "clock", "FAULT", &["s ahead of that of the Graph API", "by NTP", "1 fault(s)"])?;
     Ok(())
 }
 
