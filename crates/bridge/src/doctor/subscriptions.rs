@@ -33,7 +33,7 @@ pub(super) fn app(facts: &Facts) -> Vec<Finding> {
                 Finding::fault(
                     CHECK,
                     what,
-                    "put the app's secret, from its dashboard, where webhook.app_secret says",
+                    "put the app's secret, from its dashboard, where webhook.app_secret says, or mend graph.app_id",
                 ),
                 Finding::skipped("webhook fields", "not asked: the app's secret is needed"),
             ]

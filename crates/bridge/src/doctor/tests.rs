@@ -169,6 +169,7 @@ const CASES: &[Case] = &[
     (|f| token(f).valid = false, "token", Level::Fault, "does not work", "new token", None),
     (
         |f| {
+            f.app.id = None;
             number(f).token = None;
         },
         "token",
@@ -302,7 +303,7 @@ const CASES: &[Case] = &[
                 f,
                 value!({ "restrictions": { "restrictions_list": [
             { "type": "RESTRICTED_BUSINESS_INITIATED_CALLING", "reason": "low quality", "expiration": NOW + 60 }] } }),
-            )
+            );
         },
         "restrictions",
         Level::Fault,
@@ -316,7 +317,7 @@ const CASES: &[Case] = &[
                 f,
                 value!({ "call_hours": { "status": "ENABLED", "timezone_id": "America/Manaus",
             "weekly_operating_hours": [{ "day_of_week": "WEDNESDAY", "open_time": "0900", "close_time": "1700" }] } }),
-            )
+            );
         },
         "call hours",
         Level::Warning,
@@ -338,7 +339,7 @@ const CASES: &[Case] = &[
                 f,
                 value!({ "voicemail": { "status": "ENABLED", "triggers": ["TIMEOUT"],
             "audio": { "default": { "timeout_seconds": 20 } } } }),
-            )
+            );
         },
         "voicemail",
         Level::Warning,

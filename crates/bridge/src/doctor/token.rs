@@ -18,6 +18,9 @@ const RENEW: &str =
 
 pub(super) fn findings(number: &Number, facts: &Facts) -> Vec<Finding> {
     match &number.token {
+        None if facts.app.id.is_some() => {
+            vec![Finding::skipped(VALID, "its scopes and its end were not asked: the app's secret is needed")]
+        }
         None => vec![Finding::warning(
             VALID,
             "its scopes and its end are not known",

@@ -64,9 +64,16 @@ fn verification(webhook: &Webhook) -> Finding {
 }
 
 fn remedy_for(unreached: &Unreached, webhook: &Webhook, general: &str) -> String {
-    let what = if webhook.own_tls { "bridge listens" } else { "bridge and the proxy run" };
-    match unreached.step {
-        Step::Tcp => format!("see that the {what} ({}); {general}", webhook.listen),
+    let (step, listen) = (unreached.step, &webhook.listen);
+    match step {
+        Step::Tcp if webhook.own_tls => {
+            format!(
+                "see that the bridge runs (it listens on {listen}), and that firewalls let requests through"
+            )
+        }
+        Step::Tcp => format!(
+            "see that the bridge and the proxy run (the bridge listens on {listen}), and that firewalls let requests through"
+        ),
         _ => general.to_owned(),
     }
 }
