@@ -281,7 +281,10 @@ const CASES: &[Case] = &[
     (|f| calling(f).enabled = None, "calling", Level::Fault, "never enabled", "--status on", Some("ENABLED")),
     (
         |f| {
-            set(f, value!({ "sip": { "status": "ENABLED", "servers": [{ "hostname": "sip.example.com" }] } }))
+            set(
+                f,
+                value!({ "sip": { "status": "ENABLED", "servers": [{ "hostname": "sip.example.com" }] } }),
+            );
         },
         "SIP mode",
         Level::Fault,
