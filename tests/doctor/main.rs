@@ -30,7 +30,7 @@ const MENDED: &[Fault] = &[
                 id,
                 "sip",
                 json!({ "status": "ENABLED", "servers": [{ "hostname": "sip.example" }] }),
-            )
+            );
         },
         "SIP mode",
         &["on to sip.example", "131055", "ENABLED -> DISABLED"],
