@@ -114,7 +114,7 @@ impl Program {
 }
 
 /// The program beside this test, as `cargo test --workspace` builds it; an old one would prove nothing.
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).context("no target folder")?;
     let program = folder.join("wa-bridge");

@@ -3,8 +3,10 @@
 pub mod alarm;
 pub mod app;
 pub mod call;
+pub mod call_settings;
 pub mod config;
 mod directory;
+pub mod doctor;
 pub mod errors;
 mod http;
 mod id;

@@ -1,5 +1,7 @@
 //! The program `wa-bridge`.
 
+mod cli;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,15 +40,24 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Asks WhatsApp what is wrong with the set-up, and says what mends it.
+    Doctor(cli::Doctor),
+    /// Reads and writes the calling settings of a number at WhatsApp.
+    CallSettings(cli::CallSettings),
     /// Prints what every error means, in Markdown: docs/errors.md.
     Errors,
 }
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let (Command::Run { config: path } | Command::Check { config: path }) = &command else {
-        print!("{}", bridge::errors::markdown());
-        return ExitCode::SUCCESS;
+    let path = match &command {
+        Command::Run { config } | Command::Check { config } => config,
+        Command::Doctor(arguments) => &arguments.config,
+        Command::CallSettings(arguments) => arguments.config(),
+        Command::Errors => {
+            print!("{}", bridge::errors::markdown());
+            return ExitCode::SUCCESS;
+        }
     };
     let (text, config) = match load(path) {
         Ok(loaded) => loaded,
@@ -55,10 +66,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if matches!(command, Command::Check { .. }) {
-        print!("{} is good\n{}", path.display(), config.describe());
-        config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
-        return ExitCode::SUCCESS;
+    match &command {
+        Command::Check { .. } => return check(path, &config),
+        Command::Doctor(arguments) => return cli::doctor(arguments, &config),
+        Command::CallSettings(arguments) => return cli::call_settings(arguments, &config),
+        Command::Run { .. } | Command::Errors => {}
     }
     match run(path, text, config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +79,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn check(path: &Path, config: &Config) -> ExitCode {
+    print!("{} is good\n{}", path.display(), config.describe());
+    config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
+    ExitCode::SUCCESS
 }
 
 fn load(path: &Path) -> Result<(String, Config), ConfigErrors> {

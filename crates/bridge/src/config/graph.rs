@@ -15,6 +15,10 @@ pub struct Graph {
     pub version: String,
     /// How long each operation may take.
     pub limits: TimeLimits,
+    /// Graph's id of the Meta app, for `doctor`.
+    pub app_id: Option<String>,
+    /// Graph's id of the WhatsApp Business Account of the numbers that name none, for `doctor`.
+    pub waba_id: Option<String>,
 }
 
 impl Checker<'_> {
@@ -28,6 +32,8 @@ impl Checker<'_> {
         let end = raw.end_limit_s.check(self.report, seconds(1..=60)).or(default.terminate);
         let other = raw.other_limit_s.check(self.report, seconds(1..=60)).or(default.other);
         let (url, version) = (url.or("https://graph.facebook.com".into()), version.or("v25.0".into()));
+        let app_id = raw.app_id.check(self.report, |text| value::graph_id(&text)).optional();
+        let waba_id = raw.waba_id.check(self.report, |text| value::graph_id(&text)).optional();
         let (accept, end) = (accept?, end?);
         let limits = TimeLimits {
             connect: connect?,
@@ -37,6 +43,6 @@ impl Checker<'_> {
             terminate: end,
             other: other?,
         };
-        Some(Graph { url: url?, version: version?, limits })
+        Some(Graph { url: url?, version: version?, limits, app_id: app_id?, waba_id: waba_id? })
     }
 }

@@ -87,6 +87,8 @@ tables! {
         accept_limit_s: integer -> Field<i64>,
         end_limit_s: integer -> Field<i64>,
         other_limit_s: integer -> Field<i64>,
+        app_id: text -> Field<String>,
+        waba_id: text -> Field<String>,
     }
     Webhook {
         listen: text -> Field<String>,
@@ -95,6 +97,7 @@ tables! {
         verify_token: secret -> Field<SecretAt>,
         tls: optional -> Option<WebhookTls>,
         pass_on: tables -> Vec<PassOn>,
+        public_url: text -> Field<String>,
     }
     WebhookTls {
         certificate: text -> Field<String>,
@@ -233,6 +236,7 @@ tables! {
         no_pbx_announcement: text -> Field<String>,
         permission: text -> Field<String>,
         permission_request: optional -> Option<PermissionRequest>,
+        waba_id: text -> Field<String>,
     }
     PermissionRequest {
         text: text -> Field<String>,

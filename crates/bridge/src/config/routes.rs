@@ -230,6 +230,7 @@ impl Checker<'_> {
         let closed = self.closed(raw.hours, raw.closed_announcement, hours);
         let no_pbx = self.no_pbx(raw.no_pbx, raw.no_pbx_announcement);
         let permission = self.permission(raw.permission, raw.permission_request);
+        let waba_id = raw.waba_id.check(self.report, |text| value::graph_id(&text)).optional();
         let (hours, closed_announcement) = closed?;
         Some(Number {
             phone_number_id: id?.parse().ok()?,
@@ -241,6 +242,7 @@ impl Checker<'_> {
             closed_announcement,
             no_pbx: no_pbx?,
             permission: permission?,
+            waba_id: waba_id?,
         })
     }
 

@@ -130,6 +130,8 @@ pub struct Number {
     pub no_pbx: NoPbx,
     /// What is done about its users' permission to be called.
     pub permission: Permission,
+    /// Its WhatsApp Business Account, where it is another than [`Graph::waba_id`].
+    pub waba_id: Option<String>,
 }
 
 impl Number {

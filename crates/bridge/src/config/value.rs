@@ -210,6 +210,15 @@ pub(super) fn phone_number_id(text: &str) -> Result<wa_signaling::PhoneNumberId,
     text.parse().ok().filter(|_| is_number).ok_or_else(wrong)
 }
 
+/// Graph's id of an app or of a WhatsApp Business Account.
+pub(super) fn graph_id(text: &str) -> Result<String, String> {
+    if (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no id: write the digits the app dashboard shows, like \"102290129340398\""))
+    }
+}
+
 /// An international number: its digits.
 pub(super) fn phone_number(text: &str) -> Result<String, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);

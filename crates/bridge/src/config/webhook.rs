@@ -20,6 +20,8 @@ use super::value;
 const MAX_SECRETS: usize = 8;
 /// Most destinations of pass-on: each may hold so much memory as its outbox has room.
 const MAX_DESTINATIONS: usize = 8;
+/// The longest callback URL that Graph takes.
+const MAX_PUBLIC_URL: usize = 200;
 /// Every field.
 const EVERY: &str = "*";
 
@@ -38,6 +40,8 @@ pub struct Webhook {
     pub tls: Option<WebhookTls>,
     /// Who gets what is not for calling; each with a label of its own.
     pub pass_on: Vec<Destination>,
+    /// The URL that WhatsApp calls, for `doctor`.
+    pub public_url: Option<Url>,
 }
 
 /// The files of HTTPS; each is there, and is read again when it changes.
@@ -65,6 +69,7 @@ impl Checker<'_> {
         let verify_token = self.secret(raw.verify_token);
         let tls = self.webhook_tls(raw.tls);
         let pass_on = self.pass_on(raw.pass_on);
+        let public_url = raw.public_url.check(self.report, |text| public_url(&text)).optional();
         Some(Webhook {
             listen: listen?,
             path: path?,
@@ -72,6 +77,7 @@ impl Checker<'_> {
             verify_token: verify_token?,
             tls: tls?,
             pass_on: pass_on?,
+            public_url: public_url?,
         })
     }
 
@@ -139,6 +145,23 @@ impl Checker<'_> {
         let names: BTreeSet<_> = names.into_iter().collect();
         Some(if names.contains(EVERY) { Fields::All } else { Fields::These(names) })
     }
+}
+
+/// The URL that WhatsApp is given: WhatsApp asks it with a query of its own.
+fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    let wrong = "is no URL that WhatsApp could call: write one like \"https://calls.example.com/webhook\"";
+    let url = url.ok_or(wrong)?;
+    let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !is_plain || url.password().is_some() {
+        return Err(
+            "must have no query and no password: write one like \"https://calls.example.com/webhook\"".into(),
+        );
+    }
+    if text.len() > MAX_PUBLIC_URL {
+        return Err(format!("is longer than the {MAX_PUBLIC_URL} characters that WhatsApp takes"));
+    }
+    Ok(url)
 }
 
 /// A URL that webhooks are passed on to. It may hold credentials: no message repeats it.

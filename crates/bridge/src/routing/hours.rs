@@ -56,6 +56,24 @@ impl Schedule {
         })
     }
 
+    /// What is open on a day of the week, from Monday on, without a look at the days that are closed: minutes from and
+    /// to, neither over midnight.
+    #[must_use]
+    pub fn spans(&self, day: usize) -> Vec<(u16, u16)> {
+        let yesterday = (day + 6) % 7;
+        let mut spans = Vec::new();
+        for opening in &self.open {
+            let begins_on = |day: usize| opening.days.get(day) == Some(&true);
+            if begins_on(yesterday) && opening.is_over_midnight() && opening.to > 0 {
+                spans.push((0, opening.to));
+            }
+            if begins_on(day) {
+                spans.push((opening.from, if opening.is_over_midnight() { DAY } else { opening.to }));
+            }
+        }
+        spans
+    }
+
     fn begins(&self, opening: &Opening, day: Date) -> bool {
         let number = usize::from(day.weekday().to_monday_zero_offset().unsigned_abs());
         opening.days.get(number) == Some(&true) && !self.closed_on.contains(&day)

@@ -1,0 +1,652 @@
+//! Every finding, by what is planted in healthy facts.
+
+use serde_json::json as value;
+use wa_signaling::graph::account::{NumberInfo, SubscribedApp, Subscription, TokenInfo};
+use wa_signaling::graph::error::{ApiError, GraphError};
+use wa_signaling::graph::settings::{CallingSettings, KeyExchange};
+
+use super::facts::{App, Facts, Number, Reached, Reply, Step, Unreached, Waba, Webhook};
+use super::*;
+
+const URL: &str = "https://calls.example.com/webhook";
+/// Wednesday, 7 January 2026, 12:00 UTC.
+const NOW: i64 = 1_767_787_200;
+const DAY: u64 = 24 * 3600;
+
+fn text_of(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn settings() -> CallingSettings {
+    CallingSettings { enabled: Some(true), callback_permission: Some(true), ..CallingSettings::default() }
+}
+
+/// Nothing is wrong.
+fn healthy() -> Facts {
+    let fields = ["calls", "messages"].map(str::to_owned).to_vec();
+    let subscription = Subscription {
+        object: "whatsapp_business_account".to_owned(),
+        callback_url: text_of(URL),
+        active: true,
+        fields,
+    };
+    let token = TokenInfo {
+        valid: true,
+        app_id: text_of("67"),
+        scopes: ["whatsapp_business_messaging", "whatsapp_business_management"].map(str::to_owned).to_vec(),
+        ..TokenInfo::default()
+    };
+    let info = NumberInfo {
+        display: text_of("+1 555-000-1234"),
+        verified_name: text_of("Desk"),
+        status: text_of("CONNECTED"),
+        quality: text_of("GREEN"),
+        platform: text_of("CLOUD_API"),
+        messaging_limit: text_of("TIER_2K"),
+    };
+    let right = Reply { status: 200, is_right: true };
+    Facts {
+        now: NOW,
+        graph_url: "https://graph.facebook.com v25.0".to_owned(),
+        graph: Ok(Reached { ahead: Some(1) }),
+        app: App { id: text_of("67"), secrets: 1, subscriptions: Some(Ok(vec![subscription])) },
+        webhook: Webhook {
+            url: text_of(URL),
+            path: "/webhook".to_owned(),
+            listen: "127.0.0.1:8080".to_owned(),
+            own_tls: false,
+            verification: Some(Ok(right.clone())),
+            probes: vec![Ok(right)],
+        },
+        wabas: vec![Waba {
+            id: text_of("10"),
+            apps: Some(Ok(vec![SubscribedApp { id: "67".to_owned(), ..SubscribedApp::default() }])),
+        }],
+        numbers: vec![Number {
+            id: "106".to_owned(),
+            display: "15550001234".to_owned(),
+            waba: text_of("10"),
+            token: Some(Ok(token)),
+            info: Some(Ok(info)),
+            settings: Some(Ok(settings())),
+        }],
+        ring_limit_s: 55,
+    }
+}
+
+fn api(code: u32, http_status: u16) -> GraphError {
+    GraphError::Api(ApiError {
+        http_status,
+        code,
+        subcode: None,
+        message: "refused".to_owned(),
+        details: None,
+        fbtrace_id: None,
+        retry_after: None,
+    })
+}
+
+fn number(facts: &mut Facts) -> &mut Number {
+    facts.numbers.first_mut().expect("a number")
+}
+
+fn token(facts: &mut Facts) -> &mut TokenInfo {
+    number(facts).token.as_mut().expect("asked").as_mut().expect("answered")
+}
+
+fn info(facts: &mut Facts) -> &mut NumberInfo {
+    number(facts).info.as_mut().expect("asked").as_mut().expect("answered")
+}
+
+fn calling(facts: &mut Facts) -> &mut CallingSettings {
+    number(facts).settings.as_mut().expect("asked").as_mut().expect("answered")
+}
+
+fn set(facts: &mut Facts, settings: serde_json::Value) {
+    let mut whole = value!({ "status": "ENABLED" });
+    whole.as_object_mut().expect("an object").extend(settings.as_object().cloned().expect("an object"));
+    *calling(facts) = CallingSettings::read(&value!({ "calling": whole }));
+}
+
+fn subscription(facts: &mut Facts) -> &mut Subscription {
+    let all = facts.app.subscriptions.as_mut().expect("asked").as_mut().expect("answered");
+    all.first_mut().expect("one")
+}
+
+fn apps(facts: &mut Facts) -> &mut Vec<SubscribedApp> {
+    let waba = facts.wabas.first_mut().expect("an account");
+    waba.apps.as_mut().expect("asked").as_mut().expect("answered")
+}
+
+fn unreached<T>(step: Step, why: &str) -> Result<T, Unreached> {
+    Err(Unreached { step, why: why.to_owned() })
+}
+
+fn reply(status: u16, is_right: bool) -> Option<Result<Reply, Unreached>> {
+    Some(Ok(Reply { status, is_right }))
+}
+
+/// What is planted; then the check that finds it, the level, words of what and of the remedy, and after `->` of the fix.
+type Case = (fn(&mut Facts), &'static str, Level, &'static str, &'static str, Option<&'static str>);
+
+const CASES: &[Case] = &[
+    // The Graph API and the clock.
+    (
+        |f| f.graph = unreached(Step::Dns, "graph: unknown"),
+        "reachable",
+        Level::Fault,
+        "(DNS): graph: unknown",
+        "DNS",
+        None,
+    ),
+    (
+        |f| f.graph = unreached(Step::Tcp, "refused"),
+        "reachable",
+        Level::Fault,
+        "(TCP): refused",
+        "firewalls",
+        None,
+    ),
+    (
+        |f| f.graph = unreached(Step::Tls, "UnknownIssuer"),
+        "reachable",
+        Level::Fault,
+        "(TLS): UnknownIssuer",
+        "certificate",
+        None,
+    ),
+    (
+        |f| f.graph = unreached(Step::Http, "none in time"),
+        "reachable",
+        Level::Fault,
+        "(HTTP): none in time",
+        "log",
+        None,
+    ),
+    (|f| f.graph = Ok(Reached { ahead: Some(61) }), "clock", Level::Fault, "61 s ahead", "NTP", None),
+    (|f| f.graph = Ok(Reached { ahead: Some(-3600) }), "clock", Level::Fault, "3600 s behind", "NTP", None),
+    // The token.
+    (|f| token(f).valid = false, "token", Level::Fault, "does not work", "new token", None),
+    (
+        |f| {
+            f.app.id = None;
+            number(f).token = None;
+        },
+        "token",
+        Level::Warning,
+        "not known",
+        "graph.app_id",
+        None,
+    ),
+    (
+        |f| token(f).app_id = text_of("68"),
+        "token",
+        Level::Fault,
+        "the app 68, not of 67",
+        "graph.app_id",
+        None,
+    ),
+    (
+        |f| token(f).expires = Some(NOW as u64 + 3 * DAY + 60),
+        "token expiry",
+        Level::Warning,
+        "3 day(s), 2026-01-10",
+        "never expires",
+        None,
+    ),
+    (
+        |f| token(f).data_access_expires = Some(NOW as u64 + DAY),
+        "token expiry",
+        Level::Warning,
+        "access to data",
+        "never expires",
+        None,
+    ),
+    (
+        |f| token(f).scopes.truncate(1),
+        "token scopes",
+        Level::Fault,
+        "lack whatsapp_business_management",
+        "both scopes",
+        None,
+    ),
+    (
+        |f| token(f).scopes.clear(),
+        "token scopes",
+        Level::Fault,
+        "messaging and whatsapp_business_management",
+        "both scopes",
+        None,
+    ),
+    (
+        |f| token(f).granular = vec![("whatsapp_business_messaging".to_owned(), vec!["11".to_owned()])],
+        "token scopes",
+        Level::Fault,
+        "not for the account 10",
+        "as an asset",
+        None,
+    ),
+    // The number.
+    (
+        |f| number(f).info = Some(Err(api(33, 400))),
+        "number",
+        Level::Fault,
+        "Graph error 33",
+        "the id that the app dashboard shows",
+        None,
+    ),
+    (
+        |f| info(f).display = text_of("+1 555-000-9999"),
+        "number",
+        Level::Fault,
+        "not +15550001234",
+        "one and the same",
+        None,
+    ),
+    (|f| info(f).status = text_of("FLAGGED"), "number status", Level::Warning, "FLAGGED", "CONNECTED", None),
+    (
+        |f| info(f).platform = text_of("ON_PREMISE"),
+        "number status",
+        Level::Fault,
+        "ON_PREMISE",
+        "Cloud API",
+        None,
+    ),
+    (|f| info(f).quality = text_of("RED"), "quality and limit", Level::Warning, "RED", "block", None),
+    (
+        |f| info(f).messaging_limit = text_of("TIER_250"),
+        "quality and limit",
+        Level::Warning,
+        "TIER_250",
+        "2000",
+        None,
+    ),
+    // Its settings.
+    (
+        |f| number(f).settings = Some(Err(api(200, 403))),
+        "settings",
+        Level::Fault,
+        "Graph error 200",
+        "whatsapp_business_management",
+        None,
+    ),
+    (
+        |f| calling(f).enabled = Some(false),
+        "calling",
+        Level::Fault,
+        "disabled",
+        "--status on",
+        Some("ENABLED"),
+    ),
+    (|f| calling(f).enabled = None, "calling", Level::Fault, "never enabled", "--status on", Some("ENABLED")),
+    (
+        |f| {
+            set(
+                f,
+                value!({ "sip": { "status": "ENABLED", "servers": [{ "hostname": "sip.example.com" }] } }),
+            );
+        },
+        "SIP mode",
+        Level::Fault,
+        "sip.example.com: WhatsApp sends calls by SIP, and ours fail (131055)",
+        "off",
+        Some("DISABLED"),
+    ),
+    (
+        |f| calling(f).key_exchange = Some(KeyExchange::Sdes),
+        "key exchange",
+        Level::Fault,
+        "SDES",
+        "DTLS",
+        Some("DTLS"),
+    ),
+    (
+        |f| {
+            set(
+                f,
+                value!({ "restrictions": { "restrictions_list": [
+            { "type": "RESTRICTED_BUSINESS_INITIATED_CALLING", "reason": "low quality", "expiration": NOW + 60 }] } }),
+            );
+        },
+        "restrictions",
+        Level::Fault,
+        "may not call users (138014) until 2026-01-07 12:01 UTC (low quality)",
+        "wait",
+        None,
+    ),
+    (
+        |f| {
+            set(
+                f,
+                value!({ "call_hours": { "status": "ENABLED", "timezone_id": "America/Manaus",
+            "weekly_operating_hours": [{ "day_of_week": "WEDNESDAY", "open_time": "0900", "close_time": "1700" }] } }),
+            );
+        },
+        "call hours",
+        Level::Warning,
+        "wed 09:00-17:00 (America/Manaus); closed now",
+        "--hours",
+        None,
+    ),
+    (
+        |f| calling(f).call_icon_visibility = text_of("DISABLE_ALL"),
+        "call button",
+        Level::Warning,
+        "DISABLE_ALL",
+        "--icon default",
+        None,
+    ),
+    (
+        |f| {
+            set(
+                f,
+                value!({ "voicemail": { "status": "ENABLED", "triggers": ["TIMEOUT"],
+            "audio": { "default": { "timeout_seconds": 20 } } } }),
+            );
+        },
+        "voicemail",
+        Level::Warning,
+        "after 20 s",
+        "calls.ring_limit_in_s",
+        None,
+    ),
+    // The app and the account.
+    (|f| f.app.id = None, "app", Level::Warning, "not looked at", "graph.app_id", None),
+    (
+        |f| f.app.subscriptions = Some(Err(api(190, 401))),
+        "app secret",
+        Level::Fault,
+        "not that of this app",
+        "webhook.app_secret",
+        None,
+    ),
+    (
+        |f| f.app.subscriptions = Some(Err(api(100, 400))),
+        "app secret",
+        Level::Fault,
+        "Graph error 100",
+        "graph.app_id",
+        None,
+    ),
+    (
+        |f| subscription(f).fields.retain(|one| one == "messages"),
+        "webhook fields",
+        Level::Fault,
+        "not subscribed to calls:",
+        "calls and messages",
+        Some("messages, calls"),
+    ),
+    (
+        |f| f.app.subscriptions = Some(Ok(vec![])),
+        "webhook fields",
+        Level::Fault,
+        "calls and messages:",
+        "calls and messages",
+        Some("calls, messages"),
+    ),
+    (
+        |f| subscription(f).active = false,
+        "webhook fields",
+        Level::Fault,
+        "not active",
+        "subscribe",
+        Some("calls, messages"),
+    ),
+    (
+        |f| subscription(f).callback_url = text_of("https://crm.example.com/"),
+        "callback URL",
+        Level::Fault,
+        "WhatsApp calls https://crm.example.com/",
+        "webhook.pass_on",
+        Some(URL),
+    ),
+    (
+        |f| apps(f).clear(),
+        "subscribed app",
+        Level::Fault,
+        "tells nobody of calls",
+        "/{WABA}/subscribed_apps",
+        Some("the app of the token"),
+    ),
+    (
+        |f| apps(f)[0].id = "68".to_owned(),
+        "subscribed app",
+        Level::Fault,
+        "68, and not ours",
+        "/{WABA}/subscribed_apps",
+        Some("68, the app of the token"),
+    ),
+    (
+        |f| apps(f)[0].override_url = text_of("https://x.example"),
+        "subscribed app",
+        Level::Fault,
+        "sends its webhooks to https://x.example",
+        "override",
+        None,
+    ),
+    (|f| f.wabas[0].id = None, "subscribed app", Level::Warning, "not known", "graph.waba_id", None),
+    (
+        |f| f.wabas[0].apps = Some(Err(api(100, 400))),
+        "subscribed app",
+        Level::Fault,
+        "Graph error 100",
+        "graph.waba_id",
+        None,
+    ),
+    // The webhook URL.
+    (
+        |f| f.webhook.url = None,
+        "public URL",
+        Level::Warning,
+        "nobody has tried it",
+        "webhook.public_url",
+        None,
+    ),
+    (
+        |f| f.webhook.url = text_of("http://calls.example.com/webhook"),
+        "public URL",
+        Level::Fault,
+        "https alone",
+        "webhook.tls",
+        None,
+    ),
+    (
+        |f| f.webhook.verification = Some(unreached(Step::Tls, "invalid peer certificate: Expired")),
+        "verification",
+        Level::Fault,
+        "Expired (seen from here, not from Meta)",
+        "public authority",
+        None,
+    ),
+    (
+        |f| f.webhook.verification = Some(unreached(Step::Tcp, "refused")),
+        "verification",
+        Level::Fault,
+        "(TCP): refused",
+        "127.0.0.1:8080",
+        None,
+    ),
+    (
+        |f| f.webhook.verification = reply(403, false),
+        "verification",
+        Level::Fault,
+        "verify token",
+        "restart",
+        None,
+    ),
+    (
+        |f| f.webhook.verification = reply(200, false),
+        "verification",
+        Level::Fault,
+        "another program",
+        "http://127.0.0.1:8080/webhook",
+        None,
+    ),
+    (
+        |f| f.webhook.verification = reply(404, false),
+        "verification",
+        Level::Fault,
+        "404",
+        "http://127.0.0.1:8080/webhook",
+        None,
+    ),
+    (
+        |f| f.webhook.probes = vec![Ok(Reply { status: 401, is_right: false })],
+        "signed probe",
+        Level::Fault,
+        "401",
+        "restart",
+        None,
+    ),
+    (
+        |f| f.webhook.probes = vec![Ok(Reply { status: 503, is_right: false })],
+        "signed probe",
+        Level::Warning,
+        "no room",
+        "load",
+        None,
+    ),
+    (
+        |f| f.webhook.probes = vec![Ok(Reply { status: 500, is_right: false })],
+        "signed probe",
+        Level::Fault,
+        "500",
+        "POST",
+        None,
+    ),
+];
+
+#[test]
+fn a_healthy_set_up_has_only_good_findings() {
+    let report = judge(&healthy());
+    assert!(report.findings().all(|(_, finding)| finding.level == Level::Ok), "{}", text(&report));
+    assert!(report.fixes().is_empty());
+    assert!(text(&report).ends_with("\nAll is well.\n"));
+}
+
+#[test]
+fn each_planted_fault_is_found_and_names_its_remedy() {
+    for (place, (plant, check, level, what, remedy, fix)) in CASES.iter().enumerate() {
+        let mut facts = healthy();
+        plant(&mut facts);
+        let report = judge(&facts);
+        let shown = text(&report);
+        let found = report
+            .findings()
+            .map(|(_, finding)| finding)
+            .find(|one| one.check == *check && one.remedy.is_some());
+        let found = found.unwrap_or_else(|| panic!("case {place}: no {check} in\n{shown}"));
+        assert_eq!(found.level, *level, "case {place}: {found:?}");
+        assert!(found.what.contains(what), "case {place}: {found:?}");
+        assert!(found.remedy.as_ref().is_some_and(|text| text.contains(remedy)), "case {place}: {found:?}");
+        let after = found.fix.as_ref().map(|fix| fix.after.as_str());
+        assert_eq!(after, *fix, "case {place}: {found:?}");
+        assert!(shown.contains("What to do:"), "{shown}");
+    }
+}
+
+#[test]
+fn every_finding_that_is_not_well_has_a_remedy_and_only_those() {
+    for (plant, ..) in CASES {
+        let mut facts = healthy();
+        plant(&mut facts);
+        for (_, finding) in judge(&facts).findings() {
+            let is_bad = finding.level >= Level::Warning;
+            assert_eq!(is_bad, finding.remedy.is_some(), "{finding:?}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_refused_is_found_without_the_app_too() {
+    let mut facts = healthy();
+    (number(&mut facts).token, number(&mut facts).info) = (None, Some(Err(api(190, 401))));
+    number(&mut facts).settings = Some(Err(api(190, 401)));
+    let report = judge(&facts);
+    let faults: Vec<_> = report.findings().filter(|(_, one)| one.level == Level::Fault).collect();
+    assert!(matches!(faults.as_slice(), [(_, Finding { check: "token", .. })]), "{}", text(&report));
+}
+
+#[test]
+fn calling_is_enabled_after_the_webhooks_come_and_sip_mode_is_off() {
+    let mut facts = healthy();
+    set(
+        &mut facts,
+        value!({
+            "status": "DISABLED", "sip": { "status": "ENABLED" }, "srtp_key_exchange_protocol": "SDES",
+        }),
+    );
+    apps(&mut facts).clear();
+    subscription(&mut facts).fields.clear();
+    let report = judge(&facts);
+    let order: Vec<_> = report.fixes().into_iter().map(|(_, finding, _)| finding.check).collect();
+    assert_eq!(order, ["webhook fields", "subscribed app", "SIP mode", "key exchange", "calling"]);
+}
+
+#[test]
+fn fields_are_not_set_while_the_url_is_another_programs() {
+    let mut facts = healthy();
+    subscription(&mut facts).callback_url = text_of("https://crm.example.com/");
+    subscription(&mut facts).fields = vec!["messages".to_owned()];
+    let report = judge(&facts);
+    let fixes = report.fixes();
+    let [(_, _, fix)] = fixes.as_slice() else { panic!("{fixes:?}") };
+    let Action::Subscribe { fields, takes_over, .. } = &fix.action else { panic!("{fix:?}") };
+    assert!(*takes_over && *fields == ["messages", "calls"], "{fix:?}");
+}
+
+#[test]
+fn a_callback_url_of_another_does_not_matter_where_the_accounts_have_ours() {
+    let mut facts = healthy();
+    subscription(&mut facts).callback_url = text_of("https://crm.example.com/");
+    apps(&mut facts)[0].override_url = text_of(URL);
+    assert_eq!(judge(&facts).count(Level::Fault), 0);
+}
+
+#[test]
+fn restrictions_that_are_over_are_none() {
+    let mut facts = healthy();
+    set(
+        &mut facts,
+        value!({ "restrictions": { "restrictions_list": [{ "type": "X", "expiration": NOW - 1 }] } }),
+    );
+    assert_eq!(judge(&facts).count(Level::Fault), 0);
+}
+
+#[test]
+fn call_hours_are_those_of_their_wall() {
+    let hours = |timezone: &str, holidays: serde_json::Value| {
+        let settings = CallingSettings::read(&value!({ "calling": { "call_hours": {
+            "status": "ENABLED", "timezone_id": timezone, "holiday_schedule": holidays,
+            "weekly_operating_hours": [{ "day_of_week": "WEDNESDAY", "open_time": "1200", "close_time": "1300" }],
+        } } }));
+        is_open(&settings.call_hours.expect("hours"), NOW)
+    };
+    assert_eq!(hours("UTC", value!([])), Some(true));
+    assert_eq!(hours("Europe/Berlin", value!([])), Some(false));
+    assert_eq!(hours("Nowhere/Land", value!([])), None);
+    let day = value!([{ "date": "2026-01-07", "start_time": "0000", "end_time": "2359" }]);
+    assert_eq!(hours("UTC", day), None);
+}
+
+#[test]
+fn what_others_say_does_nothing_to_a_terminal() {
+    let mut facts = healthy();
+    info(&mut facts).verified_name = Some(format!("\u{1b}[2J\n{}", "x".repeat(1000)));
+    let shown = text(&judge(&facts));
+    assert!(!shown.contains('\u{1b}') && shown.contains("..."), "{shown}");
+    assert!(!json(&judge(&facts)).to_string().contains("\\u001b"));
+}
+
+#[test]
+fn for_programs_there_is_the_same() {
+    let mut facts = healthy();
+    calling(&mut facts).enabled = Some(false);
+    let shown = json(&judge(&facts));
+    assert_eq!((&shown["faults"], &shown["warnings"]), (&value!(1), &value!(0)));
+    let number = &shown["sections"][4];
+    assert_eq!(number["subject"], "Number +15550001234 (106)");
+    let findings = number["findings"].as_array().expect("findings");
+    let calling = findings.iter().find(|one| one["check"] == "calling").expect("calling");
+    assert_eq!((&calling["level"], &calling["fix"]["after"]), (&value!("fault"), &value!("ENABLED")));
+}
