@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, ensure};
-use wa_signaling::graph::codes::CODES;
+use wa_signaling::graph::codes::{self, CODES};
 
 use super::table;
 
@@ -22,13 +22,23 @@ fn every_code_has_a_case_on_every_operation_it_belongs_to() -> Result<()> {
 }
 
 #[test]
+fn every_case_is_of_a_code_that_the_client_knows_as_this() -> Result<()> {
+    let answers = table::ANSWERS.iter().chain(table::WEBHOOKS).map(|case| (case.code, case.kind));
+    for (code, kind) in answers.chain(table::OTHERS.iter().map(|(_, code, kind)| (*code, *kind))) {
+        let known = codes::find(code).with_context(|| format!("{code} is not in the client's table"))?;
+        ensure!(known.kind == kind, "{code} is {:?}", known.kind);
+    }
+    Ok(())
+}
+
+#[test]
 fn every_code_on_the_page_of_errors_has_a_case_that_says_the_same() -> Result<()> {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
     let page = std::fs::read_to_string(page)?;
     let mut lines = 0;
-    for line in page.lines().filter(|line| line.starts_with(|first| first == '|')) {
+    for line in page.lines().filter(|line| line.starts_with('|')) {
         let columns: Vec<_> = line.split('|').map(str::trim).collect();
-        let Some(codes) = columns.get(1).and_then(|column| codes(column)) else {
+        let Some(codes) = columns.get(1).and_then(|column| range(column)) else {
             continue;
         };
         agrees(codes, &columns).with_context(|| line.to_owned())?;
@@ -39,7 +49,7 @@ fn every_code_on_the_page_of_errors_has_a_case_that_says_the_same() -> Result<()
 }
 
 /// `100`, or `200 to 299`.
-fn codes(column: &str) -> Option<RangeInclusive<u32>> {
+fn range(column: &str) -> Option<RangeInclusive<u32>> {
     // The table of ends that are no errors of WhatsApp's begins with a SIP status and its phrase.
     let (first, last) = column.split_once(" to ").unwrap_or((column, column));
     Some(first.parse().ok()?..=last.parse().ok()?)
