@@ -1,6 +1,7 @@
 //! Calls over the real bridge, between the sandbox's SIP phone and its WhatsApp.
 
 mod crowd;
+mod errors;
 mod from_whatsapp;
 mod hold;
 mod hostile;
