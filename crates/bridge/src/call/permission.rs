@@ -33,10 +33,8 @@ impl CallTask {
 
     /// The final status of the cause; a user without permission is asked for it, if that is set.
     pub(super) async fn refuse(&self, leg: LegId, cause: Cause) {
-        let reply = match cause {
-            Cause::Graph(ErrorKind::NoCallPermission) => self.refuse_unpermitted(cause),
-            other => headers::refusal(other),
-        };
+        let is_unpermitted = cause == Cause::Graph(ErrorKind::NoCallPermission);
+        let reply = if is_unpermitted { self.refuse_unpermitted(cause) } else { headers::refusal(cause) };
         self.respond(leg, reply).await;
     }
 
