@@ -298,7 +298,14 @@ impl CallTask {
                 self.tell(Event::of_terminate(&terminate));
             }
             // The rest belongs to no call.
-            _ => {}
+            WebhookEvent::Recording(_)
+            | WebhookEvent::Transcription(_)
+            | WebhookEvent::Voicemail(_)
+            | WebhookEvent::PermissionReply(_)
+            | WebhookEvent::SettingsUpdate(_)
+            | WebhookEvent::AccountUpdate(_)
+            | WebhookEvent::NumberErrors(_)
+            | WebhookEvent::Other { .. } => {}
         }
     }
 
