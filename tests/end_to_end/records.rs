@@ -160,6 +160,7 @@ async fn the_farewell_writes_the_records_of_the_calls_that_it_ends() -> Result<(
     let desk = desk(folder.path()).await?;
     let call = desk.phone.dial(CALLEE).await?;
     call.answered(PATIENCE).await?;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     desk.bridge.farewell(PATIENCE).await;
     let text = fs::read_to_string(folder.path().join("calls.jsonl"))?;
     let record: Value = serde_json::from_str(text.trim_end())?;

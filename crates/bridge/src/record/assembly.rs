@@ -147,7 +147,8 @@ impl Record {
             transfers: tally.transfers,
             ..Self::default()
         };
-        record.set_times(Times::of(facts.wall, outcome));
+        // Both clocks were read at the same moment; a call of a former life began before its machine.
+        record.set_times(Times::of(facts.wall, &Outcome { began: facts.began, ..*outcome }));
         if let Some(end) = tally.whatsapp {
             record.set_whatsapp_end(end);
         }

@@ -59,8 +59,9 @@ impl Held {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+
     use super::*;
 
     fn record(wacid: &str) -> Record {

@@ -48,8 +48,9 @@ pub(super) fn rfc3339(since_1970: Duration) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
+
     use super::*;
     use crate::call::cause::Cause;
 

@@ -152,6 +152,17 @@ fn the_status_is_what_the_pbx_got_or_what_it_said() {
     assert_eq!((turned.sip_status, turned.sip_call_id), (None, None));
 }
 
+/// What a crash left is ended by a machine that begins then, and the call began long before.
+#[test]
+fn a_call_of_a_former_life_began_when_it_began() {
+    let facts = facts(Direction::SipToWa, Some("1@pc33"));
+    let restart = facts.began + Duration::from_secs(90);
+    let outcome = Outcome { began: restart, ..facts.unanswered(restart, Cause::Crash, true) };
+    let record = Record::of(&facts, None, &Tally::default(), &outcome, None);
+    assert_eq!(record.ended_at, "2026-11-22T05:27:28.123Z");
+    assert_eq!((record.setup_ms, record.cause, record.ended_by), (90_000, "crash", "bridge"));
+}
+
 #[test]
 fn masked_records_name_nobody() {
     let record = full().masked();
