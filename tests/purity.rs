@@ -102,7 +102,6 @@ const IO: &[&str] = &[
     "bridge/src/notices.rs",
     "bridge/src/random.rs",
     "bridge/src/recovery.rs",
-    "bridge/src/record.rs",
     "bridge/src/record/folder.rs",
     "bridge/src/record/writer.rs",
     "bridge/src/record/writer",
