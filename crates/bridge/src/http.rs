@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tracing::error;
 
-use crate::app::Shared;
+use crate::shared::Shared;
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: impl axum::serve::Listener<Addr = SocketAddr>, router: Router) {

@@ -11,7 +11,7 @@ use wa_signaling::webhook::event::{
 use wa_signaling::{PhoneNumberId, WebhookEvent};
 
 use crate::alarm::Alarm;
-use crate::app::Shared;
+use crate::shared::Shared;
 use watch::{Finding, Watch};
 
 /// The business can't pay (131042, 131044): calls of users are not delivered.

@@ -12,7 +12,6 @@ use tokio::time::timeout;
 use tracing::{Instrument, error, info, warn};
 
 use crate::alarm::Alarm;
-use crate::app::Shared;
 use crate::call::cause::Cause;
 use crate::call::machine::Call;
 use crate::call::pbx::Pbx;
@@ -21,6 +20,7 @@ use crate::call::{birth, headers};
 use crate::directory::Mailbox;
 use crate::journal::{Entry, Former, Later};
 use crate::record::Facts;
+use crate::shared::Shared;
 
 /// How long new calls wait for the ends of former ones.
 const FIRST_ROUND: Duration = Duration::from_secs(3);

@@ -16,8 +16,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::alarm::Alarm;
-use crate::app::{Running, Shared};
+use crate::app::Running;
 use crate::config::{Config, ConfigErrors, Difference};
+use crate::shared::Shared;
 use crate::sip;
 use look::Look;
 

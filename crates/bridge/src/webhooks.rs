@@ -8,10 +8,10 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tracing::{info, warn};
 use wa_signaling::{PhoneNumberId, WebhookEvent};
 
-use crate::app::Shared;
 use crate::call::birth;
 use crate::directory::Found;
 use crate::notices::Notices;
+use crate::shared::Shared;
 use crate::skew::{Clocks, Skew};
 use crate::unknown::Rules;
 

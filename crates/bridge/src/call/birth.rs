@@ -20,7 +20,6 @@ use super::pbx::{Pbx, Plan};
 use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Input, Media, Side};
 use super::{announce, headers};
-use crate::app::Shared;
 use crate::config::{NewCalls, Number, Trunk};
 use crate::directory::{Lost, Mailbox};
 use crate::id::CallId;
@@ -28,6 +27,7 @@ use crate::mark::Mark;
 use crate::record::{Direction, Facts, Record, Tally};
 use crate::routing::incoming::NoPbx;
 use crate::routing::{self, Incoming, Landing, NoRoute};
+use crate::shared::Shared;
 use crate::skew;
 
 /// The most targets that a call tries; more than this the limit on ringing would not leave time for.

@@ -18,10 +18,10 @@ use super::cause::Cause;
 use super::task::{CallTask, GraphReply, Input, Remains, Side};
 use super::{headers, remedy};
 use crate::alarm::Alarm;
-use crate::app::Shared;
 use crate::config::Number;
 use crate::directory::MAILBOX;
 use crate::record::{self, Direction, Record};
+use crate::shared::Shared;
 
 /// How long a closed audio path is waited for: it tells at once what has passed over it.
 const SUMMARY_LIMIT: Duration = Duration::from_millis(200);

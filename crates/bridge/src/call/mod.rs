@@ -36,6 +36,7 @@ mod invite;
 mod kept;
 pub mod manners;
 mod on_sip;
+mod on_whatsapp;
 pub(crate) mod pbx;
 mod pbx_leg;
 mod permission;

@@ -13,9 +13,9 @@ use super::event::Event;
 use super::execute::logged;
 use super::task::{CallTask, GraphReply, Side};
 use super::{headers, remedy};
-use crate::app::Shared;
 use crate::config::{Asking, Number};
 use crate::permissions::Ask;
+use crate::shared::Shared;
 
 type Pair = (PhoneNumberId, Callee);
 

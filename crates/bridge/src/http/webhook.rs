@@ -9,9 +9,9 @@ use wa_signaling::webhook::server;
 use wa_signaling::{WebhookConfig, WebhookEvent};
 
 use crate::alarm::{Alarm, Alarms};
-use crate::app::Shared;
 use crate::config::Config;
 use crate::random;
+use crate::shared::Shared;
 
 /// The routes of the listener. Its secrets are those of the configuration in force.
 pub(crate) fn router(shared: &Arc<Shared>, events: mpsc::Sender<WebhookEvent>) -> Router {

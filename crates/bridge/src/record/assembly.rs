@@ -10,11 +10,11 @@ use wa_signaling::{Callee, Wacid};
 use super::Direction;
 use super::schema::{Record, VERSION};
 use super::times::{Times, rfc3339};
-use crate::app::mask;
 use crate::call::action::Outcome;
 use crate::call::cause::{Blame, Cause};
 use crate::config::Number;
 use crate::mark::Mark;
+use crate::shared::mask;
 
 /// The longest text of a field, in characters: what stands in it may come from anybody.
 const LONGEST_TEXT: usize = 256;
