@@ -8,3 +8,4 @@ mod program;
 mod secrets;
 mod stage;
 mod starved;
+mod upgrade;

@@ -86,6 +86,27 @@ impl Stage {
         Program::start(&self.config(ip, journal), SocketAddr::new(ip, ADMIN), &self.meta, folder).await
     }
 
+    /// A bridge on this address with more in its configuration, and all its files in this folder.
+    pub(crate) async fn bridge_with(&self, ip: IpAddr, folder: &Path, more: &str) -> Result<Program> {
+        let config = self.config(ip, "calls.redb") + more;
+        Program::start(&config, SocketAddr::new(ip, ADMIN), &self.meta, folder).await
+    }
+
+    /// Where a bridge on this address takes webhooks.
+    pub(crate) fn webhook_url(&self, ip: IpAddr) -> String {
+        format!("http://{}/webhook", SocketAddr::new(ip, WEBHOOK))
+    }
+
+    /// From now on the phone calls the bridge on this address.
+    pub(crate) fn calls_go_to(&self, ip: IpAddr) {
+        self.phone.set_bridge(SocketAddr::new(ip, SIP));
+    }
+
+    /// The phone's tone.
+    pub(crate) fn phone_hz(&self) -> f64 {
+        PhoneConfig::new(Ladder::new()).tone_hz
+    }
+
     /// A bridge with this much in its log.
     pub(crate) async fn bridge_that_logs(&self, level: &str) -> Result<Program> {
         let (config, admin) = (self.config(self.ip, "calls.redb"), SocketAddr::new(self.ip, ADMIN));
@@ -105,6 +126,7 @@ impl Stage {
         include_str!("bridge.toml")
             .replace("{ip}", &ip.to_string())
             .replace("{graph}", &self.whatsapp.graph_url())
+            .replace("{phone}", &self.ip.to_string())
             .replace("{pbx}", &self.phone.addr().to_string())
             .replace("{phone_number_id}", &self.meta.phone_number_id)
             .replace("{display}", &self.meta.display_number)

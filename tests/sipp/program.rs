@@ -104,9 +104,20 @@ impl Program {
     }
 
     /// Ends it as an operator does.
-    pub(crate) async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.terminate().await?;
+        self.ended().await
+    }
+
+    /// SIGTERM.
+    pub(crate) async fn terminate(&self) -> Result<()> {
         let id = self.id()?.to_string();
         ensure!(Command::new("kill").args(["-TERM", &id]).status().await?.success());
+        Ok(())
+    }
+
+    /// Waits until it has ended well.
+    pub(crate) async fn ended(mut self) -> Result<()> {
         let status = tokio::time::timeout(PATIENCE, self.process.wait()).await.context("SIGTERM")??;
         ensure!(status.success(), "wa-bridge ended with {status}: {}", self.log());
         Ok(())
