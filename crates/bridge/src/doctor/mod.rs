@@ -1,6 +1,6 @@
 //! `wa-bridge doctor`: what is wrong between this configuration and WhatsApp, and what mends it.
 //!
-//! [`ask`] gathers facts, [`judge`] makes findings of them and is pure, [`show`] writes them down, [`run`] is the
+//! `ask` gathers facts, `judge` makes findings of them and is pure, `show` writes them down, `run` is the
 //! command. No finding holds a secret.
 
 mod account;
