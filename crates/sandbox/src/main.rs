@@ -125,6 +125,7 @@ async fn stay(desk: &Desk, arguments: &Arguments) {
     let target = arguments.pbx.map_or("the built-in phone, which answers".to_owned(), |pbx| pbx.to_string());
     println!("{}", report::invitation(desk.bridge.sip_addr(), &target));
     if let Some(addr) = desk.whatsapp.control_addr() {
+        println!("Graph API:   {} (its token and ids: docs/sandbox.md)", desk.whatsapp.graph_url());
         println!("Control API: http://{addr}/ (docs/sandbox.md)\n");
     }
     let mut keys = keyboard();
