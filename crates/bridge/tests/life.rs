@@ -38,6 +38,8 @@ app_secret = {{ env = "WA_SECRET" }}
 verify_token = {{ env = "WA_SECRET" }}
 [admin]
 listen = "127.0.0.1:0"
+[journal]
+path = "calls.redb"
 {trunks}
 [[number]]
 phone_number_id = "1"

@@ -30,6 +30,7 @@ fn on_loopback(folder: &Path, sip: &str) -> PathBuf {
         .replace("# ports = \"30000-39999\"", "ports = \"10000-10999\"")
         .replace("[webhook]", "[webhook]\nlisten = \"127.0.0.1:0\"")
         .replace("[admin]", "[admin]\nlisten = \"127.0.0.1:0\"")
+        .replace("[journal]", "[journal]\npath = \"calls.redb\"")
         .replace("# level = \"info\"", "level = \"trace\"");
     let file = folder.join("wa-bridge.toml");
     fs::write(&file, text).expect("written");

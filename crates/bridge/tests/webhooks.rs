@@ -34,6 +34,7 @@ impl Desk {
             r#"
             sip.bind = "127.0.0.1:0"
             admin.listen = "127.0.0.1:0"
+            journal.enabled = false
             media.pbx = {{ bind = "127.0.0.1", ports = "21000-21019" }}
             media.whatsapp = {{ bind = "127.0.0.1", ports = "31000-31019" }}
             [webhook]
