@@ -2,8 +2,6 @@
 
 mod watch;
 
-use std::time::SystemTime;
-
 use tracing::{info, warn};
 use wa_signaling::webhook::event::{
     AccountUpdate, NumberErrors, PermissionReply, SettingsUpdate, Voicemail, WebhookError,
@@ -26,7 +24,7 @@ pub(crate) struct Notices {
 impl Notices {
     /// Takes back the alarms that end by themselves.
     pub(crate) fn expire(&mut self, shared: &Shared) {
-        let now = unix_now();
+        let now = shared.wall().as_secs();
         while let Some(subject) = self.watch.expired(now) {
             shared.alarms.clear(Alarm::Restricted, &subject);
         }
@@ -83,7 +81,7 @@ impl Notices {
         // A number that is not of the configuration is not shown: its account stands for it.
         let subject = number.map_or(waba, |number| number.phone_number_id.as_str());
         info!(subject, event = update.event, "WhatsApp has something to say of the account");
-        if let Some(text) = self.watch.restricted(unix_now(), subject, update) {
+        if let Some(text) = self.watch.restricted(shared.wall().as_secs(), subject, update) {
             shared.alarms.raise(Alarm::Restricted, subject, text);
         }
     }
@@ -122,7 +120,7 @@ impl Shared {
         if !is_ours(self, &reply.number) {
             return;
         }
-        self.permissions.decided(unix_now(), reply);
+        self.permissions.decided(self.wall().as_secs(), reply);
         let is_revoked = reply.is_automatic && !reply.accepted;
         if is_revoked {
             warn!(
@@ -147,9 +145,4 @@ fn voicemail_left(shared: &Shared, voicemail: &Voicemail) {
 
 fn is_ours(shared: &Shared, number: &PhoneNumberId) -> bool {
     shared.config().number(number).is_some()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the ends of restrictions are given by the calendar")]
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -80,8 +80,8 @@ async fn end_leg(shared: &Shared, row: u64, record: &[u8]) {
 
 fn end_call(shared: &Arc<Shared>, entry: Entry, hold: &mpsc::Sender<()>) {
     let config = shared.config();
-    let number = config.numbers.iter().find(|number| number.phone_number_id == entry.number);
-    let trunk = number.and_then(|number| config.trunks.iter().find(|trunk| trunk.name == number.trunk));
+    let number = config.number(&entry.number);
+    let trunk = number.and_then(|number| config.trunk_of(number));
     let age = shared.wall().saturating_sub(Duration::from_millis(entry.began_ms));
     let (Some(number), Some(trunk)) = (number, trunk) else {
         return unconfigured(shared, &entry, age);
