@@ -74,7 +74,7 @@ impl CallTask {
     }
 
     fn media_connect(&mut self) {
-        let role = match self.direction {
+        let role = match self.direction() {
             Direction::SipToWa => WaRole::WeOffered,
             Direction::WaToSip => WaRole::WeAnswered,
         };
@@ -97,12 +97,12 @@ impl CallTask {
         let (Side::FromPbx { callee }, Some(media)) = (&self.side, &self.media) else {
             return;
         };
-        let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark.to_string());
+        let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark().to_string());
         debug!(sdp = offer, "offer to WhatsApp");
         self.keep(End::Terminate);
         let (shared, remains) = (Arc::clone(&self.shared), Arc::clone(&self.remains));
         let number = Arc::clone(&remains.number);
-        shared.directory.await_id(&self.mark.call, &number.phone_number_id, &callee, &self.mailbox);
+        shared.directory.await_id(&self.mark().call, &number.phone_number_id, &callee, &self.mailbox);
         self.beside(async move {
             shared.journal.barrier().await;
             let token = number.token.current();
@@ -122,7 +122,7 @@ impl CallTask {
         };
         // From `pre_accept` on WhatsApp takes the call for ours.
         self.keep(if accept { End::Terminate } else { End::Reject });
-        let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.mark.to_string());
+        let (answer, wacid, echo) = (answer.clone(), wacid.clone(), self.mark().to_string());
         let (shared, remains) = (Arc::clone(&self.shared), Arc::clone(&self.remains));
         let number = Arc::clone(&remains.number);
         self.beside(async move {
@@ -162,21 +162,21 @@ impl CallTask {
             self.await_summary().await;
         }
         if outcome.whatsapp_ended {
-            self.shared.journal.remove(&self.mark.call);
+            self.shared.journal.remove(&self.mark().call);
         } else {
             error!(
                 "WhatsApp never confirmed the end of its call: it may still be open there, and the next start tries again"
             );
         }
         if let (Direction::SipToWa, Some(ticket), Some(answered)) =
-            (self.direction, &self.ticket, outcome.answered)
+            (self.direction(), &self.ticket, outcome.answered)
         {
             ticket.spent(outcome.ended.saturating_duration_since(answered));
         }
         self.alarm(outcome);
         self.count(outcome);
-        self.shared.metrics.ended(self.direction, outcome);
-        record::tell(self.direction, outcome, self.summary.as_ref());
+        self.shared.metrics.ended(self.direction(), outcome);
+        record::tell(self.direction(), outcome, self.summary.as_ref());
         self.record(outcome);
     }
 

@@ -83,7 +83,7 @@ impl CallTask {
 
     /// WhatsApp's answer to our offer; a repeated one is nothing new.
     fn whatsapp_answer(&mut self, connect: &Connect) {
-        if self.direction == Direction::WaToSip {
+        if self.direction() == Direction::WaToSip {
             return;
         }
         let sdp = connect.session.as_ref().map_or("", |session| session.sdp.as_str());
@@ -128,7 +128,7 @@ impl CallTask {
             }
             GraphReply::Connect(Err(kind)) => {
                 if may_have_started(kind) && self.remains.wacid.get().is_none() {
-                    self.shared.directory.lose_reply(&self.mark.call);
+                    self.shared.directory.lose_reply(&self.mark().call);
                 }
                 self.tell(Event::ConnectReply(Err(kind)));
             }

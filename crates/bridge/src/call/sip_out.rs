@@ -77,7 +77,7 @@ impl CallTask {
         self.remains.began(leg);
         self.tally.targets += u64::from(plan.refer.is_none());
         self.shared.directory.add_leg(leg, &self.mailbox);
-        let call_id = self.pbx.next_call_id(&self.mark.call);
+        let call_id = self.pbx.next_call_id(&self.remains.facts.mark.call);
         let to = To {
             flow: plan.flow,
             user: &plan.user,

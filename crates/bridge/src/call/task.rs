@@ -123,8 +123,6 @@ impl Remains {
 /// One call being executed.
 pub(crate) struct CallTask {
     pub(super) shared: Arc<Shared>,
-    pub(super) mark: Mark,
-    pub(super) direction: Direction,
     pub(super) remains: Arc<Remains>,
     pub(super) side: Side,
     pub(super) pbx: Pbx,
@@ -161,17 +159,14 @@ impl CallTask {
             Side::Refused { wacid } | Side::Lost { wacid } => OnceLock::from(wacid.clone()),
             Side::Former(entry) => entry.wacid.clone().map_or_else(OnceLock::new, OnceLock::from),
         };
-        let (mark, direction) = (facts.mark.clone(), facts.direction);
         let graph_error = AtomicU32::new(0);
-        shared.directory.add(&mark.call, &mailbox);
+        shared.directory.add(&facts.mark.call, &mailbox);
         let legs: Vec<LegId> = pbx.legs.keys().copied().collect();
         for leg in &legs {
             shared.directory.add_leg(*leg, &mailbox);
         }
         Self {
             shared: Arc::clone(shared),
-            mark,
-            direction,
             remains: Arc::new(Remains { legs: Mutex::new(legs), number, wacid, facts, graph_error }),
             side,
             pbx,
@@ -202,7 +197,7 @@ impl CallTask {
     /// The call from its begin to its end. A panic inside ends this call, on both legs, and no
     /// other.
     pub(crate) async fn live(self) {
-        let (shared, id) = (Arc::clone(&self.shared), self.mark.call.clone());
+        let (shared, id) = (Arc::clone(&self.shared), self.mark().call.clone());
         let remains = Arc::clone(&self.remains);
         let run = tokio::spawn(self.run().in_current_span());
         if let Err(broken) = run.await {
@@ -219,7 +214,8 @@ impl CallTask {
     }
 
     async fn run(mut self) {
-        let mut phase = InPhase { shared: Arc::clone(&self.shared), direction: self.direction, phase: None };
+        let mut phase =
+            InPhase { shared: Arc::clone(&self.shared), direction: self.direction(), phase: None };
         loop {
             while let Some(action) = self.call.poll() {
                 self.execute(action).await;
@@ -259,6 +255,14 @@ impl CallTask {
                 Input::Webhook(_) | Input::Sip(..) | Input::Graph(_) | Input::Media(_) | Input::Shutdown => {}
             }
         }
+    }
+
+    pub(super) fn mark(&self) -> &Mark {
+        &self.remains.facts.mark
+    }
+
+    pub(super) fn direction(&self) -> Direction {
+        self.remains.facts.direction
     }
 
     pub(super) fn tell(&mut self, event: Event) {
