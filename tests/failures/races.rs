@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use end_to_end::{PATIENCE, at_rest};
+use sandbox::desk::Desk;
 use sandbox::pbx::{Ending, Policy};
 use sandbox::whatsapp::{Behaviour, GraphFault, UserCall};
 use tokio::task::JoinSet;
@@ -14,6 +15,15 @@ use super::{desk, nothing_left, picks_up};
 
 fn ms(number: u64) -> Duration {
     Duration::from_millis(number)
+}
+
+/// Waits for what each call found, and for the end of all.
+async fn all_over(desk: &Desk, mut calls: JoinSet<Result<()>>) -> Result<()> {
+    while let Some(call) = calls.join_next().await {
+        call??;
+    }
+    nothing_left(desk).await?;
+    at_rest(desk).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,11 +44,7 @@ async fn failure_16_a_cancel_while_connect_is_in_flight_leaves_nothing_ringing()
             Ok(())
         });
     }
-    while let Some(call) = calls.join_next().await {
-        call??;
-    }
-    nothing_left(&desk).await?;
-    at_rest(&desk).await
+    all_over(&desk, calls).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,11 +73,7 @@ async fn failure_17_a_cancel_that_crosses_the_pickup_has_one_winner_and_no_call_
             Ok(())
         });
     }
-    while let Some(call) = calls.join_next().await {
-        call??;
-    }
-    nothing_left(&desk).await?;
-    at_rest(&desk).await
+    all_over(&desk, calls).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,11 +96,7 @@ async fn failure_17_both_hang_up_at_once() -> Result<()> {
             Ok(())
         });
     }
-    while let Some(call) = calls.join_next().await {
-        call??;
-    }
-    nothing_left(&desk).await?;
-    at_rest(&desk).await
+    all_over(&desk, calls).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

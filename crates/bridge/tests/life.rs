@@ -256,6 +256,7 @@ fn a_changed_file_is_loaded_by_itself_and_sets_the_level_of_the_log() {
         std::thread::sleep(Duration::from_millis(100));
     }
     program.signal("-HUP");
+    // Nothing can be waited for: what is looked for is silence.
     std::thread::sleep(Duration::from_millis(500));
     let said: Vec<String> = program.lines.try_iter().collect();
     assert!(said.iter().all(|line| !line.contains("loaded again")), "the level is error: {said:?}");
