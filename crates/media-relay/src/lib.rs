@@ -6,6 +6,7 @@
 mod announcement;
 mod codec;
 mod event;
+mod options;
 mod path;
 mod peer;
 mod ports;
@@ -13,11 +14,13 @@ mod relay;
 mod rtp;
 pub mod sdp;
 mod session;
+mod srtp;
 pub mod tone;
 mod worker;
 
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
+pub use options::SessionOptions;
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
 pub use session::{AudioSession, WaRole};

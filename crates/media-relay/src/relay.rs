@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 
 use crate::event::MediaEvent;
+use crate::options::SessionOptions;
 use crate::path::{AudioPath, LineSeed, PathConfig};
 use crate::peer::{Credentials, Identity, WhatsAppPeer};
 use crate::ports::PortPool;
@@ -142,7 +143,11 @@ impl Relay {
 
     /// Binds the sockets of a call and draws its credentials. `events` is
     /// called on the worker: it must be quick and must not block.
-    pub fn open(&self, events: Box<dyn FnMut(MediaEvent) + Send>) -> Result<AudioSession, OpenError> {
+    pub fn open(
+        &self,
+        _options: &SessionOptions,
+        events: Box<dyn FnMut(MediaEvent) + Send>,
+    ) -> Result<AudioSession, OpenError> {
         let inner = &*self.0;
         let pbx = bind(&inner.pbx_ports, &inner.pbx)?;
         let whatsapp = bind(&inner.whatsapp_ports, &inner.whatsapp)?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::announcement::Announcement;
-use crate::path::{DigitMode, Party};
+use crate::path::{DigitMode, Party, WhatsAppFormats};
 use crate::peer::{Credentials, DtlsRole, RemotePeer};
 use crate::rtp::dtmf;
 use crate::sdp::{pbx, whatsapp};
@@ -63,8 +63,7 @@ impl AudioSession {
     /// Only the first counts.
     pub fn connect_whatsapp(&self, remote: whatsapp::Remote, role: WaRole) {
         let remote = WhatsAppRemote {
-            opus_pt: remote.opus_pt,
-            dtmf_pt: remote.dtmf_pt,
+            formats: WhatsAppFormats { opus: remote.opus_pt, dtmf: remote.dtmf_pt },
             peer: RemotePeer {
                 role: role.dtls(remote.setup),
                 candidates: remote.candidates,

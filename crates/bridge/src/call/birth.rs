@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::{SdpError, whatsapp};
-use media_relay::{Announcement, AudioSession, OpenError};
+use media_relay::{Announcement, AudioSession, OpenError, SessionOptions};
 use sip_core::message::Request;
 use sip_core::{Command, Flow, LegId, Reply};
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -118,7 +118,7 @@ fn try_from_pbx(
     shared.trunks.spend(flow.trunk, &route.callee.to_string())?;
 
     let (mailbox, events) = Mailbox::new();
-    let session = open_session(shared, &mailbox)?;
+    let session = open_session(shared, &session_options(route.number, route.trunk), &mailbox)?;
     let negotiation = negotiation(shared, &session, route.trunk);
     let state = PbxLeg::invited(flow, negotiation, &request.body).map_err(Unborn::PbxSdp)?;
     // Without SDP in the INVITE, what the PBX takes is known with its ACK only.
@@ -204,7 +204,7 @@ fn try_from_whatsapp(
     let towards = towards(shared, &mut pbx, incoming)?;
 
     let (mailbox, events) = Mailbox::new();
-    let session = open_session(shared, &mailbox)?;
+    let session = open_session(shared, &session_options(incoming.number, trunk), &mailbox)?;
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
@@ -335,11 +335,23 @@ fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negoti
     Negotiation::new(session.pbx_address(), shared.session_id(), trunk.codecs.clone())
 }
 
-fn open_session(shared: &Shared, mailbox: &Mailbox) -> Result<AudioSession, OpenError> {
+/// What the configuration says of the audio between this number and this trunk.
+fn session_options(_number: &Number, _trunk: &Trunk) -> SessionOptions {
+    SessionOptions::default()
+}
+
+fn open_session(
+    shared: &Shared,
+    options: &SessionOptions,
+    mailbox: &Mailbox,
+) -> Result<AudioSession, OpenError> {
     let mailbox = mailbox.clone();
-    shared.relay.open(Box::new(move |event| {
-        mailbox.post(Input::Media(event));
-    }))
+    shared.relay.open(
+        options,
+        Box::new(move |event| {
+            mailbox.post(Input::Media(event));
+        }),
+    )
 }
 
 pub(crate) fn span(id: &CallId, direction: Direction) -> tracing::Span {

@@ -57,6 +57,13 @@ pub(crate) struct PathConfig {
     pub(crate) opus_complexity: u8,
 }
 
+/// The payload types that WhatsApp's SDP gives its formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WhatsAppFormats {
+    pub(crate) opus: u8,
+    pub(crate) dtmf: u8,
+}
+
 /// One call's path.
 pub(crate) struct AudioPath {
     gate: Gate,
@@ -113,9 +120,9 @@ impl AudioPath {
     }
 
     /// WhatsApp's payload types, from its SDP.
-    pub(crate) fn set_whatsapp(&mut self, opus_pt: u8, dtmf_pt: u8) {
-        self.opus_pt = opus_pt;
-        self.dtmf_pt = dtmf_pt;
+    pub(crate) fn set_whatsapp(&mut self, formats: WhatsAppFormats) {
+        self.opus_pt = formats.opus;
+        self.dtmf_pt = formats.dtmf;
     }
 
     /// What was agreed with the PBX; again after a re-negotiation, and the lines go on.

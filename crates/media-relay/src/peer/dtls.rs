@@ -11,8 +11,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use dimpl::certificate::generate_self_signed_certificate;
 use dimpl::{Config, Dtls, DtlsCertificate, Output, SrtpProfile};
 
-use super::srtp::{Profile, SrtpSession};
 use crate::event::MediaFailure;
+use crate::srtp::{Profile, SrtpSession};
 
 /// First retransmission. RFC 6347 4.2.4.1 proposes 1 s; a ClientHello that is
 /// lost, or comes before WhatsApp has our fingerprint, would cost it in full.

@@ -6,7 +6,7 @@
 
 mod dtls;
 mod ice;
-mod srtp;
+
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -18,12 +18,11 @@ use std::time::{Duration, Instant};
 pub(crate) use dtls::{DtlsRole, Identity};
 pub(crate) use ice::Credentials;
 use ice::Ice;
-pub(crate) use srtp::{SrtpError, TRAILER};
 
 use self::dtls::Handshake;
-use self::srtp::SrtpSession;
 use crate::event::MediaFailure;
 use crate::rtp::header::is_rtcp;
+use crate::srtp::{SrtpError, SrtpSession};
 
 /// From the remote description until DTLS is up.
 const SETUP_LIMIT: Duration = Duration::from_secs(20);

@@ -7,11 +7,12 @@ use super::counters::Counters;
 use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
-use crate::path::{AudioPath, Party, PathEvent};
-use crate::peer::{Discard, PeerOutput, Received, RemotePeer, TRAILER, WhatsAppPeer};
+use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
+use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
 use crate::rtp::header::is_rtcp;
 use crate::rtp::latch::Latch;
 use crate::sdp::pbx;
+use crate::srtp::TRAILER;
 use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
@@ -40,8 +41,7 @@ impl Tools {
 /// The remote description, as far as this side of the crate needs it.
 pub(crate) struct WhatsAppRemote {
     pub(crate) peer: RemotePeer,
-    pub(crate) opus_pt: u8,
-    pub(crate) dtmf_pt: u8,
+    pub(crate) formats: WhatsAppFormats,
 }
 
 /// One call.
@@ -70,7 +70,7 @@ impl Call {
     }
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
-        self.path.set_whatsapp(remote.opus_pt, remote.dtmf_pt);
+        self.path.set_whatsapp(remote.formats);
         self.peer.connect(now, remote.peer);
     }
 

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use super::*;
 use crate::event::Summary;
+use crate::options::SessionOptions;
 use crate::peer::tests::lite::LitePeer;
 use crate::peer::{Credentials, DtlsRole, Identity};
 use crate::relay::{OpenError, Relay, RelayConfig, Side, StartError};
@@ -50,10 +51,13 @@ impl Far {
     fn open_with(relay: &Relay, role: DtlsRole, mut hook: impl FnMut(&MediaEvent) + Send + 'static) -> Self {
         let (sender, events) = channel();
         let session = relay
-            .open(Box::new(move |event| {
-                hook(&event);
-                drop(sender.send(event));
-            }))
+            .open(
+                &SessionOptions::default(),
+                Box::new(move |event| {
+                    hook(&event);
+                    drop(sender.send(event));
+                }),
+            )
             .expect("a session");
         let offer = whatsapp::parse(&session.whatsapp_offer()).expect("our own offer");
         assert_eq!(offer.candidates.len(), 1);
@@ -356,7 +360,7 @@ fn ports_run_out_and_others_ports_are_skipped() {
         port_rest: Duration::from_secs(60),
     };
     let relay = Relay::start(config.clone()).expect("started");
-    let open = || relay.open(Box::new(|_| {}));
+    let open = || relay.open(&SessionOptions::default(), Box::new(|_| {}));
     let session = open().expect("a session");
     assert_eq!(session.pbx_address(), "192.0.2.9:43600".parse().expect("an address"));
     let offer = whatsapp::parse(&session.whatsapp_offer()).expect("our own offer");
@@ -370,7 +374,7 @@ fn ports_run_out_and_others_ports_are_skipped() {
     assert!(matches!(Relay::start(odd), Err(StartError::NoPortPair(_))));
     let elsewhere = Side { bind: IpAddr::from([192, 0, 2, 9]), ..side(43_700..=43_709) };
     let relay = Relay::start(RelayConfig { pbx: elsewhere, ..config }).expect("started");
-    assert!(matches!(relay.open(Box::new(|_| {})), Err(OpenError::Bind(..))));
+    assert!(matches!(relay.open(&SessionOptions::default(), Box::new(|_| {})), Err(OpenError::Bind(..))));
 }
 
 #[test]

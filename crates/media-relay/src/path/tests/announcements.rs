@@ -16,7 +16,7 @@ fn recording(rate: u32, hertz: f64, milliseconds: u32) -> Announcement {
 fn alone() -> Rig {
     let mut rig = Rig::shut(&pcmu());
     rig.path = AudioPath::new(PathConfig { to_whatsapp: TO_WHATSAPP, to_pbx: TO_PBX, opus_complexity: 5 });
-    rig.path.set_whatsapp(OPUS, 126);
+    rig.path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
     rig
 }
 

@@ -59,7 +59,7 @@ impl Rig {
     fn shut(media: &Media) -> Self {
         let mut path =
             AudioPath::new(PathConfig { to_whatsapp: TO_WHATSAPP, to_pbx: TO_PBX, opus_complexity: 5 });
-        path.set_whatsapp(OPUS, 126);
+        path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
         path.set_pbx(media).expect("libopus");
         let start = epoch();
         Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new(), own_to_pbx: Vec::new() }

@@ -9,8 +9,8 @@ use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 
 use crate::event::MediaFailure;
 use crate::peer::dtls::{DtlsRole, Handshake, Identity};
-use crate::peer::srtp::{SrtpSession, TRAILER};
 use crate::peer::{Credentials, RemotePeer};
+use crate::srtp::{SrtpSession, TRAILER};
 
 fn hmac(key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
     DefaultSha1HmacProvider.sha1_hmac(key, payloads)

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::*;
+use crate::srtp::TRAILER;
 use lite::LitePeer;
 
 const OURS: &str = "192.0.2.1:20000";
