@@ -3,6 +3,7 @@
 //! Reading stands on `sdp-types`; writing is done by hand, byte for byte, because both sides
 //! are picky about lines they did not ask for.
 
+pub mod crypto;
 pub mod negotiation;
 pub mod pbx;
 pub mod whatsapp;

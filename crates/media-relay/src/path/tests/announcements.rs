@@ -21,7 +21,7 @@ fn alone() -> Rig {
 }
 
 fn heard(rig: &Rig) -> Vec<i16> {
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     let mut samples = [0; MAX_SAMPLES];
     let packets = rig.to_whatsapp.iter();
     packets
