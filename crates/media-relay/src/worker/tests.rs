@@ -2,6 +2,7 @@
 //! PBX that are a socket each.
 
 mod own;
+mod secure;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
