@@ -6,6 +6,7 @@
 mod announcement;
 mod codec;
 mod event;
+mod hold;
 mod options;
 mod path;
 mod peer;
@@ -20,7 +21,8 @@ mod worker;
 
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
-pub use options::SessionOptions;
+pub use hold::HoldSound;
+pub use options::{MediaTimeouts, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
 pub use session::{AudioSession, WaRole};

@@ -4,6 +4,7 @@ mod announcements;
 mod dtmf;
 mod gate;
 mod keys;
+mod pauses;
 mod robust;
 mod sound;
 mod tones;
@@ -57,12 +58,30 @@ fn pcmu() -> Media {
 impl Rig {
     /// A path with its gate shut.
     fn shut(media: &Media) -> Self {
-        let mut path =
-            AudioPath::new(PathConfig { to_whatsapp: TO_WHATSAPP, to_pbx: TO_PBX, opus_complexity: 5 });
+        let mut path = AudioPath::new(PathConfig {
+            to_whatsapp: TO_WHATSAPP,
+            to_pbx: TO_PBX,
+            opus_complexity: 5,
+            options: SessionOptions::default(),
+        });
         path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
         path.set_pbx(media).expect("libopus");
         let start = epoch();
         Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new(), own_to_pbx: Vec::new() }
+    }
+
+    /// A path with its gate shut whose owner has chosen.
+    fn choosing(media: &Media, options: SessionOptions) -> Self {
+        let mut rig = Self::shut(media);
+        rig.path = AudioPath::new(PathConfig {
+            to_whatsapp: TO_WHATSAPP,
+            to_pbx: TO_PBX,
+            opus_complexity: 5,
+            options,
+        });
+        rig.path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
+        rig.path.set_pbx(media).expect("libopus");
+        rig
     }
 
     /// An open path that has sent its first frame of silence.
@@ -105,11 +124,19 @@ impl Rig {
         });
     }
 
+    fn events(&mut self) -> Vec<PathEvent> {
+        std::iter::from_fn(|| self.path.poll()).collect()
+    }
+
     fn digits(&mut self) -> String {
         std::iter::from_fn(|| self.path.poll())
             .filter_map(|event| match event {
                 PathEvent::Digit { digit, .. } => Some(digit),
-                PathEvent::DigitEnded { .. } | PathEvent::FirstAudio(_) | PathEvent::Announced => None,
+                PathEvent::DigitEnded { .. }
+                | PathEvent::FirstAudio(_)
+                | PathEvent::Silent(_)
+                | PathEvent::Heard(_)
+                | PathEvent::Announced => None,
             })
             .collect()
     }
