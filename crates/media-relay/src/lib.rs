@@ -10,6 +10,7 @@ mod options;
 mod path;
 mod peer;
 mod ports;
+mod quality;
 mod relay;
 mod rtp;
 pub mod sdp;
@@ -20,8 +21,9 @@ mod worker;
 
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
-pub use options::SessionOptions;
+pub use options::{JitterLimits, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
+pub use quality::{CallQuality, Figure, SideQuality};
 pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
 pub use session::{AudioSession, WaRole};
 pub use worker::RelayCounters;
