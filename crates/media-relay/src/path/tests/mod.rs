@@ -61,6 +61,9 @@ fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
         offered_as: OfferedAs::default(),
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        secure: None,
+        rtcp_mux: false,
+        comfort_noise: false,
     }
 }
 
