@@ -33,6 +33,7 @@ mod trunk;
 mod valid;
 mod value;
 mod webhook;
+mod whatsapp;
 
 use std::path::Path;
 
