@@ -17,7 +17,7 @@ fn endless(hertz: u16) -> Tone {
 }
 
 fn decoded(sent: &[Sent]) -> Vec<i16> {
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     let mut samples = [0; MAX_SAMPLES];
     sent.iter().flat_map(|sent| decoder.decode(&sent.payload, &mut samples).expect("opus").to_vec()).collect()
 }
@@ -34,7 +34,7 @@ fn pbxs() -> [Media; 3] {
 fn heard_by(media: &Media, sent: &[Sent]) -> Vec<i16> {
     match media.codec {
         Codec::Opus => decoded(sent),
-        Codec::Pcmu | Codec::Pcma => heard_at_pbx(law_of(media), sent),
+        Codec::G722 | Codec::Pcmu | Codec::Pcma => heard_at_pbx(law_of(media), sent),
     }
 }
 
