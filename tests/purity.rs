@@ -81,6 +81,7 @@ const IO: &[&str] = &[
     "media-relay/src/ports.rs",
     "media-relay/src/relay.rs",
     "media-relay/src/session.rs",
+    "media-relay/src/side.rs",
     "bridge/src/app.rs",
     "bridge/src/call/birth.rs",
     "bridge/src/call/execute.rs",

@@ -38,7 +38,7 @@ impl Codec {
     pub(super) fn packet_time(self, liked: u32) -> u32 {
         match self {
             Self::Opus => 20,
-            Self::Pcmu | Self::Pcma => liked.clamp(10, LONGEST_PACKET_MS) / 10 * 10,
+            Self::G722 | Self::Pcmu | Self::Pcma => liked.clamp(10, LONGEST_PACKET_MS) / 10 * 10,
         }
     }
 
