@@ -141,6 +141,7 @@ tables! {
         nat: text -> Field<String>,
         tcp_for_large: flag -> Field<bool>,
         dtmf: text -> Field<String>,
+        srtp: text -> Field<String>,
         ringback: text -> Field<String>,
         ringback_country: text -> Field<String>,
         transfer: flag -> Field<bool>,

@@ -99,6 +99,7 @@ impl Checker<'_> {
         let nat = self.choice(raw.nat, &nat).or(Nat::Auto);
         let dtmf = [("rfc4733", Dtmf::Rfc4733), ("info", Dtmf::InfoRelay), ("info_dtmf", Dtmf::InfoDtmf)];
         let dtmf = self.choice(raw.dtmf, &dtmf).or(Dtmf::Rfc4733);
+        let srtp = self.srtp(raw.srtp);
         let ringback = self.ringback(raw.ringback, raw.ringback_country);
         let tls = self.tls(raw.tls);
         let has_auth = raw.auth.is_some();
@@ -141,6 +142,7 @@ impl Checker<'_> {
             transfer: raw.transfer.or(true)?,
             redirect: raw.redirect.or(false)?,
             dtmf: dtmf?,
+            srtp: srtp?,
             ringback: ringback?,
             dialling: dialling?,
         })
