@@ -10,6 +10,8 @@ pub(crate) mod g711;
 #[cfg_attr(not(test), expect(dead_code, reason = "the path speaks it later"))]
 pub(crate) mod g722;
 pub(crate) mod opus;
+#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
+pub(crate) mod repacketise;
 
 /// Samples of 20 ms at 8 kHz.
 pub(crate) const FRAME_SAMPLES: usize = 160;
