@@ -3,6 +3,7 @@
 
 mod families;
 mod own;
+mod secure;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
