@@ -38,6 +38,8 @@ const PURE: &[&str] = &[
     "media-relay/src/announcement.rs",
     "media-relay/src/event.rs",
     "media-relay/src/options.rs",
+    "media-relay/src/quality.rs",
+    "media-relay/src/quality",
     "media-relay/src/srtp",
     "media-relay/src/tone.rs",
     "bridge/src/lib.rs",
