@@ -22,7 +22,7 @@ mod worker;
 
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
-pub use options::{JitterLimits, SessionOptions};
+pub use options::{JitterLimits, Keying, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use quality::{CallQuality, Figure, SideQuality};
 pub use relay::{OpenError, Relay, RelayConfig, StartError};

@@ -8,7 +8,7 @@ use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
-use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
+use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
 use crate::rtp::header::is_rtcp;
 use crate::rtp::latch::Latch;
 use crate::sdp::pbx;
@@ -40,7 +40,7 @@ impl Tools {
 
 /// The remote description, as far as this side of the crate needs it.
 pub(crate) struct WhatsAppRemote {
-    pub(crate) peer: RemotePeer,
+    pub(crate) peer: Far,
     pub(crate) formats: WhatsAppFormats,
 }
 
