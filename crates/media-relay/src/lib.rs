@@ -6,6 +6,7 @@
 mod announcement;
 mod codec;
 mod event;
+mod hold;
 mod options;
 mod path;
 mod peer;
@@ -22,7 +23,8 @@ mod worker;
 
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
-pub use options::{JitterLimits, Keying, SessionOptions};
+pub use hold::HoldSound;
+pub use options::{JitterLimits, Keying, MediaTimeouts, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use quality::{CallQuality, Figure, SideQuality};
 pub use relay::{OpenError, Relay, RelayConfig, StartError};

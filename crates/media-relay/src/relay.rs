@@ -164,8 +164,7 @@ impl Relay {
             to_whatsapp,
             to_pbx,
             opus_complexity: inner.opus_complexity,
-            jitter: options.jitter,
-            untouched: options.untouched,
+            options: options.clone(),
         });
         let call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
         let id = inner.next_id.fetch_add(1, Relaxed);

@@ -34,7 +34,7 @@ fn config() -> RelayConfig {
     let side = |ports| Side { bind: here, advertised: here, ports };
     RelayConfig {
         pbx: side(20_000..=29_999),
-        whatsapp: side(10_000..=19_999),
+        whatsapp: side(10_000..=19_999).into(),
         workers: 1,
         opus_complexity: 5,
         port_rest: RelayConfig::DEFAULT_PORT_REST,

@@ -7,6 +7,7 @@ use super::counters::Counters;
 use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
+use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
 use crate::rtp::header::is_rtcp;
@@ -101,13 +102,15 @@ impl Call {
         self.former = self.latch.take().or(self.former.take());
     }
 
-    pub(super) fn play(&mut self, now: Instant, to: Party, tone: Tone) {
-        let playing = match to {
-            Party::Pbx => self.path.play_to_pbx(now, tone),
-            Party::WhatsApp => self.path.play_to_whatsapp(now, tone),
-        };
-        if let Err(error) = playing {
-            tracing::warn!(%error, ?to, "a tone cannot be played");
+    pub(super) fn play_to_pbx(&mut self, now: Instant, tone: Tone) {
+        if let Err(error) = self.path.play_to_pbx(now, tone) {
+            tracing::warn!(%error, "a tone cannot be played to the PBX");
+        }
+    }
+
+    pub(super) fn play_to_whatsapp(&mut self, now: Instant, sound: HoldSound) {
+        if let Err(error) = self.path.play_to_whatsapp(now, sound) {
+            tracing::warn!(%error, "a sound cannot be played to WhatsApp");
         }
     }
 
@@ -152,6 +155,7 @@ impl Call {
         let latch = self.latch.as_mut().ok_or(Discard::Early)?;
         if is_rtcp(packet) {
             counters.pbx_rtcp.increment();
+            self.path.heard_from(now, Party::Pbx);
             return Ok(());
         }
         if !latch.accepts(now, source, packet) {
@@ -176,7 +180,11 @@ impl Call {
         let packet = datagram(incoming, len)?;
         match self.peer.handle_datagram(now, source, packet) {
             // RTCP is authenticated and counted; its reports wait for a use.
-            Received::Handled | Received::Rtcp(_) => Ok(()),
+            Received::Handled => Ok(()),
+            Received::Rtcp(_) => {
+                self.path.heard_from(now, Party::WhatsApp);
+                Ok(())
+            }
             Received::Refused(why) => Err(why),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
@@ -228,6 +236,8 @@ impl Call {
                     MediaEvent::DigitEnded { from, digit, duration }
                 }
                 PathEvent::FirstAudio(party) => MediaEvent::FirstAudio(party),
+                PathEvent::Silent(party) => MediaEvent::Silent(party),
+                PathEvent::Heard(party) => MediaEvent::Heard(party),
                 PathEvent::Announced => MediaEvent::Announced,
             });
         }

@@ -139,6 +139,9 @@ impl Far {
             offered_as: pbx::OfferedAs::default(),
             ptime_ms: 20,
             direction: pbx::Direction::SendRecv,
+            secure: None,
+            rtcp_mux: false,
+            comfort_noise: false,
         });
     }
 
@@ -357,8 +360,7 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
         to_whatsapp: seed,
         to_pbx: seed,
         opus_complexity: 5,
-        jitter: crate::options::JitterLimits::default(),
-        untouched: false,
+        options: SessionOptions::default(),
     });
     let mut call = Call::new(sockets, peer, path, Box::new(|_| {}));
     for sequence in 0..70 {
