@@ -10,7 +10,7 @@ use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
 use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
-use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
+use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
 use crate::tone::Tone;
@@ -40,7 +40,7 @@ impl Tools {
 
 /// The remote description, as far as this side of the crate needs it.
 pub(crate) struct WhatsAppRemote {
-    pub(crate) peer: RemotePeer,
+    pub(crate) peer: Far,
     pub(crate) formats: WhatsAppFormats,
 }
 
