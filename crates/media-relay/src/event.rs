@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::path::{Party, PathCounters};
+use crate::quality::CallQuality;
 
 /// What happened on an audio path. `Closed` is the last, and comes once.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ pub struct Summary {
     pub refused: u64,
     /// From the start of ICE until DTLS was up.
     pub setup: Option<Duration>,
+    /// How well it was heard.
+    pub quality: CallQuality,
 }
 
 impl fmt::Display for Summary {

@@ -15,9 +15,13 @@ use crate::options::SessionOptions;
 use crate::path::{AudioPath, LineSeed, PathConfig};
 use crate::peer::{Credentials, Identity, WhatsAppPeer};
 use crate::ports::PortPool;
+use crate::rtp::report::Reports;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
-use crate::worker::{self, BindError, Call, Command, MediaSocket, RelayCounters, WorkerHandle};
+use crate::worker::{
+    self, BindError, Call, CallReports, Command, MediaSocket, QualityCell, RelayCounters, Sockets,
+    WorkerHandle,
+};
 
 /// The addresses of one side.
 #[derive(Debug, Clone)]
@@ -149,8 +153,9 @@ impl Relay {
         events: Box<dyn FnMut(MediaEvent) + Send>,
     ) -> Result<AudioSession, OpenError> {
         let inner = &*self.0;
-        let pbx = bind(&inner.pbx_ports, &inner.pbx)?;
-        let whatsapp = bind(&inner.whatsapp_ports, &inner.whatsapp)?;
+        let (pbx, pbx_rtcp) = opened(&inner.pbx, MediaSocket::bind_pair(&inner.pbx_ports, inner.pbx.bind))?;
+        let whatsapp = MediaSocket::bind(&inner.whatsapp_ports, inner.whatsapp.bind);
+        let whatsapp = opened(&inner.whatsapp, whatsapp)?;
         let credentials = Credentials::draw().map_err(|_| OpenError::NoRandom)?;
         let (to_whatsapp, to_pbx) = (line_seed()?, line_seed()?);
 
@@ -175,10 +180,18 @@ impl Relay {
             jitter: options.jitter,
             untouched: options.untouched,
         });
-        let call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
+        let quality = Arc::new(QualityCell::default());
+        let reports = |ssrc, cname| Ok(Reports::new(ssrc, cname, u64::from_be_bytes(random()?)));
+        let reports = CallReports::new(
+            reports(to_pbx.ssrc, hex::encode(random::<8>()?))?,
+            reports(to_whatsapp.ssrc, description.cname.clone())?,
+            Arc::clone(&quality),
+        );
+        let sockets = Sockets { pbx, pbx_rtcp, whatsapp };
+        let call = Box::new(Call::new(sockets, peer, path, reports, events));
         let id = inner.next_id.fetch_add(1, Relaxed);
         let worker = self.hand_over(id, call)?;
-        Ok(AudioSession { id, worker, whatsapp: description, pbx: pbx_address })
+        Ok(AudioSession { id, worker, whatsapp: description, pbx: pbx_address, quality })
     }
 
     /// What all workers have counted.
@@ -223,8 +236,8 @@ impl Drop for Inner {
     }
 }
 
-fn bind(pool: &Arc<PortPool>, side: &Side) -> Result<MediaSocket, OpenError> {
-    MediaSocket::bind(pool, side.bind).map_err(|error| match error {
+fn opened<T>(side: &Side, bound: Result<T, BindError>) -> Result<T, OpenError> {
+    bound.map_err(|error| match error {
         BindError::NoPort => OpenError::NoPort,
         BindError::Io(error) if is_exhausted(&error) => OpenError::NoDescriptor,
         BindError::Io(error) => OpenError::Bind(side.bind, error),

@@ -86,6 +86,14 @@ impl Latch {
         true
     }
 
+    /// Whether RTCP from there may be the PBX's, on the port that it shares with RTP (RFC 5761).
+    pub(crate) fn accepts_rtcp(&self, source: SocketAddr) -> bool {
+        match self.state {
+            State::Locked(locked) => source == locked,
+            State::Waiting | State::Learning { .. } => source.ip() == self.sdp.ip(),
+        }
+    }
+
     /// Where our packets go; `None` while the PBX receives nowhere.
     pub(crate) fn destination(&self) -> Option<SocketAddr> {
         match self.state {

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::counters::Counters;
+use super::Port;
+use super::counters::{Counter, Counters};
+use super::reports::{CallReports, WallClock};
 use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
@@ -11,6 +13,7 @@ use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
 use crate::rtp::header::is_rtcp;
 use crate::rtp::latch::Latch;
+use crate::rtp::rtcp_latch::RtcpLatch;
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
 use crate::tone::Tone;
@@ -30,11 +33,17 @@ pub(super) struct Tools {
     incoming: [u8; LARGEST_DATAGRAM],
     outgoing: [u8; LARGEST_DATAGRAM + TRAILER],
     pub(super) counters: std::sync::Arc<Counters>,
+    wall: WallClock,
 }
 
 impl Tools {
     pub(super) fn new(counters: std::sync::Arc<Counters>) -> Self {
-        Self { incoming: [0; LARGEST_DATAGRAM], outgoing: [0; LARGEST_DATAGRAM + TRAILER], counters }
+        Self {
+            incoming: [0; LARGEST_DATAGRAM],
+            outgoing: [0; LARGEST_DATAGRAM + TRAILER],
+            counters,
+            wall: WallClock::read(),
+        }
     }
 }
 
@@ -44,10 +53,17 @@ pub(crate) struct WhatsAppRemote {
     pub(crate) formats: WhatsAppFormats,
 }
 
+/// The sockets of a call.
+pub(crate) struct Sockets {
+    pub(crate) pbx: MediaSocket,
+    /// The odd port above (RFC 3550 11).
+    pub(crate) pbx_rtcp: MediaSocket,
+    pub(crate) whatsapp: MediaSocket,
+}
+
 /// One call.
 pub(crate) struct Call {
-    pub(crate) pbx: MediaSocket,
-    pub(crate) whatsapp: MediaSocket,
+    sockets: Sockets,
     pub(crate) peer: WhatsAppPeer,
     pub(crate) path: AudioPath,
     pub(crate) events: Events,
@@ -55,22 +71,46 @@ pub(crate) struct Call {
     latch: Option<Latch>,
     /// Of the leg before, which the call may come back to.
     former: Option<Latch>,
+    /// Whose reports are taken on the port of their own.
+    rtcp: Option<RtcpLatch>,
+    reports: CallReports,
     refused: u64,
     setup: Option<Duration>,
 }
 
 impl Call {
     pub(crate) fn new(
-        (pbx, whatsapp): (MediaSocket, MediaSocket),
+        sockets: Sockets,
         peer: WhatsAppPeer,
         path: AudioPath,
+        reports: CallReports,
         events: Events,
     ) -> Self {
-        Self { pbx, whatsapp, peer, path, events, latch: None, former: None, refused: 0, setup: None }
+        Self {
+            sockets,
+            peer,
+            path,
+            events,
+            latch: None,
+            former: None,
+            rtcp: None,
+            reports,
+            refused: 0,
+            setup: None,
+        }
+    }
+
+    pub(super) fn socket(&mut self, port: Port) -> &mut MediaSocket {
+        match port {
+            Port::Pbx => &mut self.sockets.pbx,
+            Port::PbxRtcp => &mut self.sockets.pbx_rtcp,
+            Port::WhatsApp => &mut self.sockets.whatsapp,
+        }
     }
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
         self.path.set_whatsapp(remote.formats);
+        self.reports.set_whatsapp(remote.formats);
         self.peer.connect(now, remote.peer);
     }
 
@@ -79,8 +119,14 @@ impl Call {
             tracing::warn!(%error, "the audio path refuses what was negotiated");
             return;
         }
+        let elsewhere = self.latch.as_ref().is_none_or(|latch| latch.sdp() != media.remote);
+        self.reports.set_pbx(now, media, elsewhere);
         // On hold by 0.0.0.0 the PBX may still play its music from where it was.
         let on_hold = media.remote.ip().is_unspecified() && self.latch.is_some();
+        if !on_hold {
+            let fresh = RtcpLatch::new(media.remote, media.rtcp);
+            self.rtcp.get_or_insert(fresh).renew(media.remote, media.rtcp);
+        }
         let same = self.latch.as_ref().is_some_and(|latch| latch.sdp() == media.remote);
         if on_hold || same {
             return;
@@ -98,6 +144,8 @@ impl Call {
     /// Nothing is heard from the PBX, nor sent to it, until the next `connect_pbx`.
     pub(super) fn disconnect_pbx(&mut self, now: Instant) {
         self.path.leave_pbx(now);
+        self.reports.leave_pbx();
+        self.rtcp = None;
         self.former = self.latch.take().or(self.former.take());
     }
 
@@ -117,19 +165,24 @@ impl Call {
         }
     }
 
-    /// Takes what has come from one side. Whether there may be more.
-    pub(super) fn receive(&mut self, now: Instant, from: Party, tools: &mut Tools) -> bool {
+    /// The call is answered: sound and reports may pass to WhatsApp.
+    pub(super) fn open(&mut self, now: Instant, tools: &mut Tools) {
+        self.path.open(now);
+        self.reports.start(now, Party::WhatsApp);
+        // The first packet is ours, and at once.
+        self.handle_timeout(now, tools);
+    }
+
+    /// Takes what has come to one socket. Whether there may be more.
+    pub(super) fn receive(&mut self, now: Instant, port: Port, tools: &mut Tools) -> bool {
         for _ in 0..BURST {
-            let socket = match from {
-                Party::Pbx => &self.pbx,
-                Party::WhatsApp => &self.whatsapp,
-            };
-            let Some((len, source)) = socket.receive(&mut tools.incoming) else {
+            let Some((len, source)) = self.socket(port).receive(&mut tools.incoming) else {
                 return false;
             };
-            let outcome = match from {
-                Party::Pbx => self.hear_pbx(now, source, len, tools),
-                Party::WhatsApp => self.hear_whatsapp(now, source, len, tools),
+            let outcome = match port {
+                Port::Pbx => self.hear_pbx(now, source, len, tools),
+                Port::PbxRtcp => self.hear_pbx_rtcp(now, source, len, tools),
+                Port::WhatsApp => self.hear_whatsapp(now, source, len, tools),
             };
             if let Err(why) = outcome {
                 self.refused += 1;
@@ -146,21 +199,46 @@ impl Call {
         len: usize,
         tools: &mut Tools,
     ) -> Result<(), Discard> {
-        let Tools { incoming, outgoing, counters } = tools;
+        let Tools { incoming, outgoing, counters, .. } = tools;
         counters.pbx_received.increment();
         let packet = datagram(incoming, len)?;
         let latch = self.latch.as_mut().ok_or(Discard::Early)?;
         if is_rtcp(packet) {
-            counters.pbx_rtcp.increment();
-            return Ok(());
+            // With rtcp-mux, or from a PBX that does so unasked.
+            if !latch.accepts_rtcp(source) {
+                return Err(Discard::Stranger);
+            }
+            return take_rtcp(&mut self.reports, now, Party::Pbx, packet, &counters.pbx_rtcp).map(drop);
         }
         if !latch.accepts(now, source, packet) {
             return Err(Discard::Stranger);
         }
-        let (peer, socket) = (&mut self.peer, &self.whatsapp);
-        self.path.from_pbx(now, packet, &mut |rtp: &[u8]| {
-            send_protected(peer, socket, outgoing, counters, rtp);
+        let Self { peer, sockets, reports, path, .. } = self;
+        reports.heard(now, Party::Pbx, packet);
+        path.from_pbx(now, packet, &mut |rtp: &[u8]| {
+            reports.sent(now, Party::WhatsApp, rtp);
+            send_protected(peer, &sockets.whatsapp, outgoing, counters, rtp);
         });
+        Ok(())
+    }
+
+    /// What comes to the port of RTCP alone. A BYE there, forged or not, ends nothing.
+    fn hear_pbx_rtcp(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        len: usize,
+        tools: &mut Tools,
+    ) -> Result<(), Discard> {
+        let Tools { incoming, counters, .. } = tools;
+        counters.pbx_received.increment();
+        let packet = datagram(incoming, len)?;
+        let latch = self.rtcp.as_mut().ok_or(Discard::Early)?;
+        if !latch.accepts(source) {
+            return Err(Discard::Stranger);
+        }
+        take_rtcp(&mut self.reports, now, Party::Pbx, packet, &counters.pbx_rtcp)?;
+        latch.learn(source);
         Ok(())
     }
 
@@ -175,15 +253,25 @@ impl Call {
         counters.whatsapp_received.increment();
         let packet = datagram(incoming, len)?;
         match self.peer.handle_datagram(now, source, packet) {
-            // RTCP is authenticated and counted; its reports wait for a use.
-            Received::Handled | Received::Rtcp(_) => Ok(()),
+            Received::Handled => Ok(()),
             Received::Refused(why) => Err(why),
+            Received::Rtcp(len) => {
+                let packet = packet.get(..len).ok_or(Discard::Malformed)?;
+                let counter = &counters.whatsapp_rtcp;
+                let lost = take_rtcp(&mut self.reports, now, Party::WhatsApp, packet, counter)?;
+                if let Some(percent) = lost {
+                    self.path.set_reported_loss(percent);
+                }
+                Ok(())
+            }
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
                 let destination = self.latch.as_ref().and_then(Latch::destination);
-                let socket = &self.pbx;
-                self.path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
-                    send_plain(socket, destination, counters, rtp);
+                let Self { sockets, reports, path, .. } = self;
+                reports.heard(now, Party::WhatsApp, packet);
+                path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
+                    reports.sent(now, Party::Pbx, rtp);
+                    send_plain(&sockets.pbx, destination, counters, rtp);
                 });
                 Ok(())
             }
@@ -194,13 +282,40 @@ impl Call {
         if self.peer.deadline().is_some_and(|at| at <= now) {
             self.peer.handle_timeout(now);
         }
+        self.report(now, tools, CallReports::due);
         let Tools { outgoing, counters, .. } = tools;
         let destination = self.latch.as_ref().and_then(Latch::destination);
-        let (peer, pbx, whatsapp) = (&mut self.peer, &self.pbx, &self.whatsapp);
-        self.path.handle_timeout(now, &mut |to, rtp: &[u8]| match to {
-            Party::Pbx => send_plain(pbx, destination, counters, rtp),
-            Party::WhatsApp => send_protected(peer, whatsapp, outgoing, counters, rtp),
+        let Self { peer, sockets, reports, path, .. } = self;
+        path.handle_timeout(now, &mut |to, rtp: &[u8]| {
+            reports.sent(now, to, rtp);
+            match to {
+                Party::Pbx => send_plain(&sockets.pbx, destination, counters, rtp),
+                Party::WhatsApp => send_protected(peer, &sockets.whatsapp, outgoing, counters, rtp),
+            }
         });
+        reports.measure(now, path);
+    }
+
+    /// Sends the reports that `write` gives.
+    fn report(&mut self, now: Instant, tools: &mut Tools, write: WriteReport) {
+        let Tools { outgoing, counters, wall, .. } = tools;
+        let Self { peer, sockets, reports, rtcp, .. } = self;
+        if let Some(len) = write(reports, now, *wall, Party::Pbx, outgoing)
+            && let Some(destination) = rtcp.as_ref().and_then(RtcpLatch::destination)
+        {
+            let report = outgoing.get(..len);
+            let sent = report.is_some_and(|report| sockets.pbx_rtcp.send(report, destination));
+            count(sent, &counters.reports_sent, counters);
+        }
+        if let Some(len) = write(reports, now, *wall, Party::WhatsApp, outgoing)
+            && let Some(protected) = peer.protect_rtcp(outgoing, len)
+        {
+            let sent = protected.is_ok_and(|(destination, len)| {
+                let report = outgoing.get(..len);
+                report.is_some_and(|report| sockets.whatsapp.send(report, destination))
+            });
+            count(sent, &counters.reports_sent, counters);
+        }
     }
 
     /// Drains the machines: sends what is to be sent, tells what has happened.
@@ -208,7 +323,7 @@ impl Call {
         while let Some(output) = self.peer.poll() {
             match output {
                 PeerOutput::Transmit { destination, bytes } => {
-                    let sent = self.whatsapp.send(&bytes, destination);
+                    let sent = self.sockets.whatsapp.send(&bytes, destination);
                     count(sent, &counters.whatsapp_sent, counters);
                 }
                 PeerOutput::Connected(took) => {
@@ -234,19 +349,41 @@ impl Call {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let times = [self.peer.deadline(), self.path.deadline()];
+        let times = [self.peer.deadline(), self.path.deadline(), self.reports.deadline()];
         times.into_iter().flatten().min()
     }
 
-    /// Says goodbye to WhatsApp's relay.
-    pub(super) fn close(&mut self, counters: &Counters) {
+    /// Says goodbye to both sides.
+    pub(super) fn close(&mut self, now: Instant, tools: &mut Tools) {
+        self.report(now, tools, CallReports::goodbye);
         self.peer.close();
-        self.settle(counters);
+        self.settle(&tools.counters);
     }
 
-    pub(super) fn summary(&self) -> Summary {
-        Summary { packets: self.path.counters(), refused: self.refused, setup: self.setup }
+    pub(super) fn summary(&mut self) -> Summary {
+        Summary {
+            packets: self.path.counters(),
+            refused: self.refused,
+            setup: self.setup,
+            quality: self.reports.quality(&self.path),
+        }
     }
+}
+
+/// Which report is written: the one that is due, or the last.
+type WriteReport = fn(&mut CallReports, Instant, WallClock, Party, &mut [u8]) -> Option<usize>;
+
+/// Gives the loss that the side reports of our stream.
+fn take_rtcp(
+    reports: &mut CallReports,
+    now: Instant,
+    from: Party,
+    packet: &[u8],
+    counter: &Counter,
+) -> Result<Option<u8>, Discard> {
+    let lost = reports.handle_rtcp(now, from, packet).map_err(|_| Discard::Malformed)?;
+    counter.increment();
+    Ok(lost)
 }
 
 /// One that fills the buffer was longer and is cut off.
@@ -283,7 +420,7 @@ fn send_plain(socket: &MediaSocket, destination: Option<SocketAddr>, counters: &
     count(sent, &counters.pbx_sent, counters);
 }
 
-fn count(sent: bool, on: &super::counters::Counter, counters: &Counters) {
+fn count(sent: bool, on: &Counter, counters: &Counters) {
     if sent {
         on.increment();
     } else {

@@ -28,7 +28,9 @@ pub(crate) enum BindError {
 pub(crate) struct MediaSocket {
     // Dropped in this order: a port rests from when its socket has closed.
     socket: UdpSocket,
-    lease: PortLease,
+    port: u16,
+    /// Of a pair it is one lease.
+    _lease: Arc<PortLease>,
 }
 
 impl MediaSocket {
@@ -37,7 +39,26 @@ impl MediaSocket {
         for _ in 0..BIND_ATTEMPTS {
             let lease = pool.take().ok_or(BindError::NoPort)?;
             match udp(SocketAddr::new(ip, lease.port())) {
-                Ok(socket) => return Ok(Self { socket, lease }),
+                Ok(socket) => return Ok(Self { socket, port: lease.port(), _lease: Arc::new(lease) }),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(BindError::Io(error)),
+            }
+        }
+        Err(BindError::NoPort)
+    }
+
+    /// Binds the next port of `pool` and its odd neighbour (RFC 3550 11), neither of them somebody
+    /// else's.
+    pub(crate) fn bind_pair(pool: &Arc<PortPool>, ip: IpAddr) -> Result<(Self, Self), BindError> {
+        for _ in 0..BIND_ATTEMPTS {
+            let lease = Arc::new(pool.take().ok_or(BindError::NoPort)?);
+            let bind = |port| -> io::Result<Self> {
+                let socket = udp(SocketAddr::new(ip, port))?;
+                Ok(Self { socket, port, _lease: Arc::clone(&lease) })
+            };
+            let even = lease.port();
+            match bind(even).and_then(|rtp| Ok((rtp, bind(even + 1)?))) {
+                Ok(pair) => return Ok(pair),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(BindError::Io(error)),
             }
@@ -46,7 +67,7 @@ impl MediaSocket {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.lease.port()
+        self.port
     }
 
     pub(super) fn source(&mut self) -> &mut UdpSocket {

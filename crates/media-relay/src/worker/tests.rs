@@ -2,6 +2,7 @@
 //! PBX that are a socket each.
 
 mod own;
+mod reports;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -320,8 +321,8 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
     let far = Far::open(&relay, DtlsRole::Server);
     let pool = crate::ports::PortPool::single(&(43_560..=43_590), Duration::ZERO);
     let bind = || MediaSocket::bind(&pool, LOOPBACK).expect("a socket");
-    let sockets = (bind(), bind());
-    let flooded = SocketAddr::new(LOOPBACK, sockets.0.port());
+    let sockets = Sockets { pbx: bind(), pbx_rtcp: bind(), whatsapp: bind() };
+    let flooded = SocketAddr::new(LOOPBACK, sockets.pbx.port());
     let identity = Arc::new(Identity::generate().expect("a certificate"));
     let credentials = Credentials::draw().expect("random numbers");
     let peer = crate::peer::WhatsAppPeer::new(identity, flooded, credentials);
@@ -333,7 +334,9 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
         jitter: crate::options::JitterLimits::default(),
         untouched: false,
     });
-    let mut call = Call::new(sockets, peer, path, Box::new(|_| {}));
+    let reports = || crate::rtp::report::Reports::new(1, "c".into(), 1);
+    let reports = CallReports::new(reports(), reports(), Arc::default());
+    let mut call = Call::new(sockets, peer, path, reports, Box::new(|_| {}));
     for sequence in 0..70 {
         far.pbx.send_to(&rtp(107, sequence), flooded).expect("sent");
     }
@@ -341,7 +344,7 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
     let mut tools = Tools::new(Arc::clone(&counters));
     let mut taken = Vec::new();
     for more in [true, true, false, false] {
-        assert_eq!(call.receive(Instant::now(), Party::Pbx, &mut tools), more);
+        assert_eq!(call.receive(Instant::now(), Port::Pbx, &mut tools), more);
         let mut totals = RelayCounters::default();
         counters.add_to(&mut totals);
         taken.push(totals.pbx_received);
