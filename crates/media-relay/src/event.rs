@@ -32,6 +32,10 @@ pub enum MediaEvent {
         /// How long it was down; the last that was heard of it when its end was lost.
         duration: Duration,
     },
+    /// Nothing came from a side for as long as [`MediaTimeouts`](crate::MediaTimeouts) allow. Told once.
+    Silent(Party),
+    /// A side that was [`Self::Silent`] is heard again.
+    Heard(Party),
     /// The announcement has been sent to its last frame. Not told of one that was stopped.
     Announced,
     /// The path is gone.

@@ -6,6 +6,7 @@
 mod announcement;
 mod codec;
 mod event;
+mod hold;
 mod options;
 mod path;
 mod peer;
@@ -15,15 +16,18 @@ mod relay;
 mod rtp;
 pub mod sdp;
 mod session;
+mod side;
 mod srtp;
 pub mod tone;
 mod worker;
 
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
-pub use options::{JitterLimits, SessionOptions};
+pub use hold::HoldSound;
+pub use options::{JitterLimits, MediaTimeouts, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use quality::{CallQuality, Figure, SideQuality};
-pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
+pub use relay::{OpenError, Relay, RelayConfig, StartError};
 pub use session::{AudioSession, WaRole};
+pub use side::{Side, WhatsAppSide};
 pub use worker::RelayCounters;

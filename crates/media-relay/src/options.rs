@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::hold::HoldSound;
+
 /// What the owner of a call chooses for its audio path.
 #[derive(Debug, Clone, Default)]
 pub struct SessionOptions {
@@ -9,6 +11,21 @@ pub struct SessionOptions {
     pub jitter: JitterLimits,
     /// Whether WhatsApp gets G.711 untouched where both sides have it, rather than Opus.
     pub untouched: bool,
+    /// What WhatsApp hears while the PBX holds the call and plays nothing.
+    pub hold_sound: HoldSound,
+    /// When a side that says nothing is told of.
+    pub timeouts: MediaTimeouts,
+}
+
+/// How long each side of an open call may send nothing, neither RTP nor RTCP, before
+/// [`MediaEvent::Silent`](crate::MediaEvent::Silent) is told. Zero: for ever. Hold does not count, nor
+/// does a transfer that rings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MediaTimeouts {
+    /// The PBX.
+    pub pbx: Duration,
+    /// The WhatsApp user, whose phone sends nothing while it is muted.
+    pub whatsapp: Duration,
 }
 
 /// The bounds of a jitter buffer's delay. It adapts in between; what is not decoded passes at once.

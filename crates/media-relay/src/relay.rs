@@ -18,21 +18,11 @@ use crate::ports::PortPool;
 use crate::rtp::report::Reports;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
+use crate::side::{Side, WhatsAppSide};
 use crate::worker::{
     self, BindError, Call, CallReports, Command, MediaSocket, QualityCell, RelayCounters, Sockets,
     WorkerHandle,
 };
-
-/// The addresses of one side.
-#[derive(Debug, Clone)]
-pub struct Side {
-    /// What sockets are bound to.
-    pub bind: IpAddr,
-    /// What the SDP says.
-    pub advertised: IpAddr,
-    /// The ports for media.
-    pub ports: RangeInclusive<u16>,
-}
 
 /// What a relay needs to know.
 #[derive(Debug, Clone)]
@@ -40,7 +30,7 @@ pub struct RelayConfig {
     /// Towards the PBX.
     pub pbx: Side,
     /// Towards WhatsApp.
-    pub whatsapp: Side,
+    pub whatsapp: WhatsAppSide,
     /// Worker threads; 0 is one per core.
     pub workers: usize,
     /// libopus's effort when G.711 is transcoded, 0 to 10. 5 costs half of 10, and nobody hears the
@@ -99,7 +89,7 @@ pub struct Relay(Arc<Inner>);
 
 struct Inner {
     pbx: Side,
-    whatsapp: Side,
+    whatsapp: WhatsAppSide,
     pbx_ports: Arc<PortPool>,
     whatsapp_ports: Arc<PortPool>,
     identity: Arc<Identity>,
@@ -127,7 +117,7 @@ impl Relay {
         };
         let mut inner = Inner {
             pbx: config.pbx,
-            whatsapp: config.whatsapp,
+            whatsapp: config.whatsapp.of_this_machine(),
             pbx_ports,
             whatsapp_ports,
             identity: Arc::new(identity),
@@ -153,17 +143,16 @@ impl Relay {
         events: Box<dyn FnMut(MediaEvent) + Send>,
     ) -> Result<AudioSession, OpenError> {
         let inner = &*self.0;
-        let (pbx, pbx_rtcp) = opened(&inner.pbx, MediaSocket::bind_pair(&inner.pbx_ports, inner.pbx.bind))?;
-        let whatsapp = MediaSocket::bind(&inner.whatsapp_ports, inner.whatsapp.bind);
-        let whatsapp = opened(&inner.whatsapp, whatsapp)?;
+        let (pbx, pbx_rtcp) =
+            opened(inner.pbx.bind, MediaSocket::bind_pair(&inner.pbx_ports, inner.pbx.bind))?;
+        let whatsapp = inner.whatsapp.bind;
+        let whatsapp = opened(whatsapp, MediaSocket::bind(&inner.whatsapp_ports, whatsapp))?;
         let credentials = Credentials::draw().map_err(|_| OpenError::NoRandom)?;
         let (to_whatsapp, to_pbx) = (line_seed()?, line_seed()?);
 
-        let Side { bind, advertised, .. } = inner.whatsapp;
-        let local = if bind.is_unspecified() { advertised } else { bind };
-        let local = SocketAddr::new(local, whatsapp.port());
+        let locals = inner.whatsapp.locals(whatsapp.port());
         let description = whatsapp::Local {
-            candidates: vec![SocketAddr::new(advertised, whatsapp.port())],
+            candidates: inner.whatsapp.candidates(whatsapp.port()),
             ufrag: credentials.ufrag.clone(),
             pwd: credentials.pwd.clone(),
             fingerprint: inner.identity.fingerprint(),
@@ -172,13 +161,12 @@ impl Relay {
             cname: hex::encode(random::<8>()?),
         };
         let pbx_address = SocketAddr::new(inner.pbx.advertised, pbx.port());
-        let peer = WhatsAppPeer::new(Arc::clone(&inner.identity), local, credentials);
+        let peer = WhatsAppPeer::new(Arc::clone(&inner.identity), locals, credentials);
         let path = AudioPath::new(PathConfig {
             to_whatsapp,
             to_pbx,
             opus_complexity: inner.opus_complexity,
-            jitter: options.jitter,
-            untouched: options.untouched,
+            options: options.clone(),
         });
         let quality = Arc::new(QualityCell::default());
         let reports = |ssrc, cname| Ok(Reports::new(ssrc, cname, u64::from_be_bytes(random()?)));
@@ -236,11 +224,11 @@ impl Drop for Inner {
     }
 }
 
-fn opened<T>(side: &Side, bound: Result<T, BindError>) -> Result<T, OpenError> {
+fn opened<T>(ip: IpAddr, bound: Result<T, BindError>) -> Result<T, OpenError> {
     bound.map_err(|error| match error {
         BindError::NoPort => OpenError::NoPort,
         BindError::Io(error) if is_exhausted(&error) => OpenError::NoDescriptor,
-        BindError::Io(error) => OpenError::Bind(side.bind, error),
+        BindError::Io(error) => OpenError::Bind(ip, error),
     })
 }
 

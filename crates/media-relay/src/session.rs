@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::announcement::Announcement;
+use crate::hold::HoldSound;
 use crate::path::{DigitMode, Party, WhatsAppFormats};
 use crate::peer::{Credentials, DtlsRole, RemotePeer};
 use crate::quality::CallQuality;
@@ -98,13 +99,19 @@ impl AudioSession {
     /// when the PBX's address is known, rests on hold, and ends with [`Self::open`]; after that, this
     /// does nothing. What follows goes on with its SSRC, sequence numbers and timestamps.
     pub fn play_to_pbx(&self, tone: Tone) {
-        self.send(Command::PlayTo(self.id, Party::Pbx, tone));
+        self.send(Command::PlayToPbx(self.id, tone));
     }
 
-    /// Lets WhatsApp hear a tone in place of the PBX, while a transfer rings. Before [`Self::open`]
-    /// nothing leaves: the tone begins with it.
-    pub fn play_to_whatsapp(&self, tone: Tone) {
-        self.send(Command::PlayTo(self.id, Party::WhatsApp, tone));
+    /// Lets WhatsApp hear a sound in place of the PBX, while a transfer rings whose transferor has left.
+    /// Before [`Self::open`] nothing leaves: the sound begins with it.
+    pub fn play_to_whatsapp(&self, sound: impl Into<HoldSound>) {
+        self.send(Command::PlayToWhatsApp(self.id, sound.into()));
+    }
+
+    /// A transfer rings: from now on WhatsApp hears this wherever the PBX plays nothing for a second, and
+    /// the PBX may be silent for as long as it likes. `None`: it rings no longer.
+    pub fn transferring(&self, sound: Option<HoldSound>) {
+        self.send(Command::Transferring(self.id, sound));
     }
 
     /// Lets WhatsApp hear a recording once, in place of the PBX and of a tone. It begins at once, or with

@@ -25,7 +25,7 @@ impl AudioPath {
             self.to_whatsapp.audio(now, stamp, (self.opus_pt, packet.header.marker), packet.payload, out);
         self.counters.whatsapp.sent += u64::from(sent);
         self.counters.pbx.late += u64::from(!sent);
-        sent.then(|| opus::samples(packet.payload).map_or(FRAME, sound))
+        sent.then(|| opus::samples(packet.payload, 8000).map_or(FRAME, sound))
     }
 
     pub(super) fn pbx_g711(
@@ -80,6 +80,7 @@ impl AudioPath {
                 let kind = (media.payload_type, packet.header.marker);
                 let placed = lane.audio(now, stamp, kind, packet.payload, out);
                 *sent += u64::from(placed);
+                lane.expect_pause(now, packet.payload);
                 self.counters.whatsapp.late += u64::from(!placed);
             }
             Pbx::G711(media, transcoder) if sends(media) => {
@@ -88,6 +89,7 @@ impl AudioPath {
                 let heard = transcoder.decoding.handle(law, packet, &mut |stamp, payload| {
                     *sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
                 });
+                lane.expect_pause(now, packet.payload);
                 self.counters.whatsapp.count(heard);
             }
             Pbx::Opus(_) | Pbx::G711(..) => {

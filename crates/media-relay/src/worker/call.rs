@@ -9,6 +9,7 @@ use super::reports::{CallReports, WallClock};
 use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
+use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
 use crate::rtp::header::is_rtcp;
@@ -73,6 +74,8 @@ pub(crate) struct Call {
     former: Option<Latch>,
     /// Whose reports are taken on the port of their own.
     rtcp: Option<RtcpLatch>,
+    /// Whether its reports go to the port of RTP (RFC 5761).
+    rtcp_mux: bool,
     reports: CallReports,
     refused: u64,
     setup: Option<Duration>,
@@ -94,6 +97,7 @@ impl Call {
             latch: None,
             former: None,
             rtcp: None,
+            rtcp_mux: false,
             reports,
             refused: 0,
             setup: None,
@@ -121,6 +125,7 @@ impl Call {
         }
         let elsewhere = self.latch.as_ref().is_none_or(|latch| latch.sdp() != media.remote);
         self.reports.set_pbx(now, media, elsewhere);
+        self.rtcp_mux = media.rtcp_mux;
         // On hold by 0.0.0.0 the PBX may still play its music from where it was.
         let on_hold = media.remote.ip().is_unspecified() && self.latch.is_some();
         if !on_hold {
@@ -149,13 +154,15 @@ impl Call {
         self.former = self.latch.take().or(self.former.take());
     }
 
-    pub(super) fn play(&mut self, now: Instant, to: Party, tone: Tone) {
-        let playing = match to {
-            Party::Pbx => self.path.play_to_pbx(now, tone),
-            Party::WhatsApp => self.path.play_to_whatsapp(now, tone),
-        };
-        if let Err(error) = playing {
-            tracing::warn!(%error, ?to, "a tone cannot be played");
+    pub(super) fn play_to_pbx(&mut self, now: Instant, tone: Tone) {
+        if let Err(error) = self.path.play_to_pbx(now, tone) {
+            tracing::warn!(%error, "a tone cannot be played to the PBX");
+        }
+    }
+
+    pub(super) fn play_to_whatsapp(&mut self, now: Instant, sound: HoldSound) {
+        if let Err(error) = self.path.play_to_whatsapp(now, sound) {
+            tracing::warn!(%error, "a sound cannot be played to WhatsApp");
         }
     }
 
@@ -208,7 +215,7 @@ impl Call {
             if !latch.accepts_rtcp(source) {
                 return Err(Discard::Stranger);
             }
-            return take_rtcp(&mut self.reports, now, Party::Pbx, packet, &counters.pbx_rtcp).map(drop);
+            return self.take_pbx_rtcp(now, len, tools);
         }
         if !latch.accepts(now, source, packet) {
             return Err(Discard::Stranger);
@@ -230,15 +237,38 @@ impl Call {
         len: usize,
         tools: &mut Tools,
     ) -> Result<(), Discard> {
-        let Tools { incoming, counters, .. } = tools;
-        counters.pbx_received.increment();
-        let packet = datagram(incoming, len)?;
-        let latch = self.rtcp.as_mut().ok_or(Discard::Early)?;
+        tools.counters.pbx_received.increment();
+        let latch = self.rtcp.as_ref().ok_or(Discard::Early)?;
         if !latch.accepts(source) {
             return Err(Discard::Stranger);
         }
-        take_rtcp(&mut self.reports, now, Party::Pbx, packet, &counters.pbx_rtcp)?;
-        latch.learn(source);
+        self.take_pbx_rtcp(now, len, tools)?;
+        if let Some(latch) = &mut self.rtcp {
+            latch.learn(source);
+        }
+        Ok(())
+    }
+
+    /// The report in the buffer is the PBX's, by its source.
+    fn take_pbx_rtcp(&mut self, now: Instant, len: usize, tools: &mut Tools) -> Result<(), Discard> {
+        let Tools { incoming, counters, .. } = tools;
+        let packet = datagram(incoming, len)?;
+        self.reports.handle_rtcp(now, Party::Pbx, packet).map_err(|_| Discard::Malformed)?;
+        counters.pbx_rtcp.increment();
+        self.path.heard_from(now, Party::Pbx);
+        Ok(())
+    }
+
+    /// The report in the buffer is WhatsApp's: it is authenticated.
+    fn take_whatsapp_rtcp(&mut self, now: Instant, len: usize, tools: &mut Tools) -> Result<(), Discard> {
+        let Tools { incoming, counters, .. } = tools;
+        let packet = datagram(incoming, len)?;
+        let lost = self.reports.handle_rtcp(now, Party::WhatsApp, packet);
+        if let Some(percent) = lost.map_err(|_| Discard::Malformed)? {
+            self.path.set_reported_loss(percent);
+        }
+        counters.whatsapp_rtcp.increment();
+        self.path.heard_from(now, Party::WhatsApp);
         Ok(())
     }
 
@@ -255,15 +285,7 @@ impl Call {
         match self.peer.handle_datagram(now, source, packet) {
             Received::Handled => Ok(()),
             Received::Refused(why) => Err(why),
-            Received::Rtcp(len) => {
-                let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-                let counter = &counters.whatsapp_rtcp;
-                let lost = take_rtcp(&mut self.reports, now, Party::WhatsApp, packet, counter)?;
-                if let Some(percent) = lost {
-                    self.path.set_reported_loss(percent);
-                }
-                Ok(())
-            }
+            Received::Rtcp(len) => self.take_whatsapp_rtcp(now, len, tools),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
                 let destination = self.latch.as_ref().and_then(Latch::destination);
@@ -299,12 +321,17 @@ impl Call {
     /// Sends the reports that `write` gives.
     fn report(&mut self, now: Instant, tools: &mut Tools, write: WriteReport) {
         let Tools { outgoing, counters, wall, .. } = tools;
-        let Self { peer, sockets, reports, rtcp, .. } = self;
+        let Self { peer, sockets, reports, .. } = self;
+        let (socket, destination) = if self.rtcp_mux {
+            (&sockets.pbx, self.latch.as_ref().and_then(Latch::destination))
+        } else {
+            (&sockets.pbx_rtcp, self.rtcp.as_ref().and_then(RtcpLatch::destination))
+        };
         if let Some(len) = write(reports, now, *wall, Party::Pbx, outgoing)
-            && let Some(destination) = rtcp.as_ref().and_then(RtcpLatch::destination)
+            && let Some(destination) = destination
         {
             let report = outgoing.get(..len);
-            let sent = report.is_some_and(|report| sockets.pbx_rtcp.send(report, destination));
+            let sent = report.is_some_and(|report| socket.send(report, destination));
             count(sent, &counters.reports_sent, counters);
         }
         if let Some(len) = write(reports, now, *wall, Party::WhatsApp, outgoing)
@@ -343,6 +370,8 @@ impl Call {
                     MediaEvent::DigitEnded { from, digit, duration }
                 }
                 PathEvent::FirstAudio(party) => MediaEvent::FirstAudio(party),
+                PathEvent::Silent(party) => MediaEvent::Silent(party),
+                PathEvent::Heard(party) => MediaEvent::Heard(party),
                 PathEvent::Announced => MediaEvent::Announced,
             });
         }
@@ -372,19 +401,6 @@ impl Call {
 
 /// Which report is written: the one that is due, or the last.
 type WriteReport = fn(&mut CallReports, Instant, WallClock, Party, &mut [u8]) -> Option<usize>;
-
-/// Gives the loss that the side reports of our stream.
-fn take_rtcp(
-    reports: &mut CallReports,
-    now: Instant,
-    from: Party,
-    packet: &[u8],
-    counter: &Counter,
-) -> Result<Option<u8>, Discard> {
-    let lost = reports.handle_rtcp(now, from, packet).map_err(|_| Discard::Malformed)?;
-    counter.increment();
-    Ok(lost)
-}
 
 /// One that fills the buffer was longer and is cut off.
 fn datagram(buffer: &mut [u8], len: usize) -> Result<&mut [u8], Discard> {

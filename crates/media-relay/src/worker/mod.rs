@@ -33,6 +33,7 @@ use timer::{Armed, Timers};
 use self::call::Tools;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, MediaFailure};
+use crate::hold::HoldSound;
 use crate::path::{DigitMode, Party};
 use crate::sdp::pbx;
 use crate::tone::Tone;
@@ -82,7 +83,9 @@ pub(crate) enum Command {
     ConnectPbx(u64, Box<pbx::Media>),
     DisconnectPbx(u64),
     OpenGate(u64),
-    PlayTo(u64, Party, Tone),
+    PlayToPbx(u64, Tone),
+    PlayToWhatsApp(u64, HoldSound),
+    Transferring(u64, Option<HoldSound>),
     Announce(u64, Announcement),
     StopTone(u64),
     SetDigits(u64, DigitMode),
@@ -255,8 +258,14 @@ impl Worker {
                 Command::DisconnectPbx(id) => {
                     self.step(self.place(id), now, |call, _| call.disconnect_pbx(now));
                 }
-                Command::PlayTo(id, to, tone) => {
-                    self.step(self.place(id), now, |call, _| call.play(now, to, tone));
+                Command::PlayToPbx(id, tone) => {
+                    self.step(self.place(id), now, |call, _| call.play_to_pbx(now, tone));
+                }
+                Command::PlayToWhatsApp(id, sound) => {
+                    self.step(self.place(id), now, |call, _| call.play_to_whatsapp(now, sound));
+                }
+                Command::Transferring(id, sound) => {
+                    self.step(self.place(id), now, |call, _| call.path.transferring(sound));
                 }
                 Command::Announce(id, announcement) => {
                     self.step(self.place(id), now, |call, _| call.announce(now, announcement));

@@ -18,6 +18,9 @@ fn media(codec: Codec, payload_type: u8) -> Media {
         offered_as: OfferedAs { audio: Some(96), dtmf: None },
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        secure: None,
+        rtcp_mux: false,
+        comfort_noise: false,
     }
 }
 

@@ -149,6 +149,23 @@ fn a_forged_bye_ends_nothing_and_reports_of_strangers_are_counted() {
 }
 
 #[test]
+fn with_rtcp_mux_reports_use_the_port_of_rtp_both_ways() {
+    let relay = relay(45_900, 10);
+    let (mut far, rtcp) = up(&relay);
+    far.session().connect_pbx(pbx::Media { rtcp_mux: true, ..far.media() });
+    let ours = far.session().pbx_address();
+    let mut report_of_ours = None;
+    assert!(far.play(PATIENCE, |far| {
+        assert_eq!(receive(&rtcp), None);
+        report_of_ours = receive(&far.pbx).filter(|(packet, _)| packet[1] >= 200);
+        report_of_ours.is_some()
+    }));
+    assert_eq!(report_of_ours.map(|(_, source)| source), Some(ours));
+    far.pbx.send_to(&report(5, 0, (0, 0)), ours).expect("sent");
+    assert!(far.play(PATIENCE, |_| relay.counters().pbx_rtcp == 1));
+}
+
+#[test]
 fn a_port_whose_neighbour_is_somebody_elses_is_skipped() {
     let _other = UdpSocket::bind((LOOPBACK, 45_801)).expect("a socket");
     let relay = relay(45_800, 2);
