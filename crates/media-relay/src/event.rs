@@ -86,6 +86,13 @@ impl fmt::Display for Summary {
             f,
             "pbx in {} out {}, whatsapp in {} out {}, refused {}",
             pbx.received, pbx.sent, whatsapp.received, whatsapp.sent, self.refused
-        )
+        )?;
+        let CallQuality { pbx, whatsapp } = &self.quality;
+        for (side, figure) in [("pbx", pbx.mos), ("whatsapp", whatsapp.mos)] {
+            if let Some(mos) = figure.mean() {
+                write!(f, ", {side} mos {mos:.2}")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::options::SessionOptions;
 use crate::path::{AudioPath, LineSeed, PathConfig};
 use crate::peer::{Credentials, Identity, WhatsAppPeer};
 use crate::ports::PortPool;
+use crate::quality::CallQuality;
 use crate::rtp::report::Reports;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
@@ -97,6 +98,29 @@ struct Inner {
     workers: Vec<WorkerHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_id: AtomicU64,
+    qualities: Mutex<Qualities>,
+}
+
+/// The figures of the open paths.
+#[derive(Default)]
+struct Qualities {
+    cells: Vec<Weak<QualityCell>>,
+    /// With so many the closed ones are taken out: twice as many as were open then.
+    full: usize,
+}
+
+impl Qualities {
+    fn add(&mut self, cell: &Arc<QualityCell>) {
+        if self.cells.len() >= self.full {
+            self.clear();
+            self.full = 2 * self.cells.len().max(32);
+        }
+        self.cells.push(Arc::downgrade(cell));
+    }
+
+    fn clear(&mut self) {
+        self.cells.retain(|cell| cell.strong_count() > 0);
+    }
 }
 
 impl Relay {
@@ -125,6 +149,7 @@ impl Relay {
             workers: Vec::with_capacity(count),
             threads: Mutex::default(),
             next_id: AtomicU64::new(1),
+            qualities: Mutex::default(),
         };
         for number in 0..count {
             // Should one not start, dropping `inner` stops those before it.
@@ -179,7 +204,15 @@ impl Relay {
         let call = Box::new(Call::new(sockets, peer, path, reports, events));
         let id = inner.next_id.fetch_add(1, Relaxed);
         let worker = self.hand_over(id, call)?;
+        inner.qualities.lock().unwrap_or_else(PoisonError::into_inner).add(&quality);
         Ok(AudioSession { id, worker, whatsapp: description, pbx: pbx_address, quality })
+    }
+
+    /// How well each open path is heard, as of its last whole second.
+    pub fn qualities(&self) -> Vec<CallQuality> {
+        let mut qualities = self.0.qualities.lock().unwrap_or_else(PoisonError::into_inner);
+        qualities.clear();
+        qualities.cells.iter().filter_map(|cell| Some(cell.upgrade()?.read())).collect()
     }
 
     /// What all workers have counted.

@@ -14,6 +14,7 @@ use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
 use crate::rtp::header::is_rtcp;
 use crate::rtp::latch::Latch;
+use crate::rtp::rtcp::LONGEST_REPORT;
 use crate::rtp::rtcp_latch::RtcpLatch;
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
@@ -21,6 +22,7 @@ use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
 const LARGEST_DATAGRAM: usize = 2048;
+const _: () = assert!(LONGEST_REPORT <= LARGEST_DATAGRAM, "a report fits in the buffer");
 
 /// Datagrams taken from one socket per turn. What is left waits until every
 /// other call has had its turn.

@@ -110,6 +110,8 @@ fn both_sides_get_reports_and_whatsapp_none_before_the_call_is_answered() {
 
     let heard = far.lite.heard.len();
     assert!(far.play(PATIENCE, |far| far.lite.heard.len() > heard + 5), "the call lives on");
+    let listed = relay.qualities();
+    assert!(matches!(listed[..], [one] if one.whatsapp.reported_loss.last().is_some()), "{listed:?}");
     // At the end both are told.
     while receive(&rtcp).is_some() {}
     far.session = None;
@@ -118,6 +120,7 @@ fn both_sides_get_reports_and_whatsapp_none_before_the_call_is_answered() {
     assert!(says_goodbye(&last));
     assert!(far.play(PATIENCE, |_| relay.counters().reports_sent >= 4), "{:?}", relay.counters());
     assert_eq!(relay.counters().whatsapp_rtcp, 1);
+    assert_eq!(relay.qualities(), []);
 }
 
 #[test]
