@@ -17,6 +17,7 @@ use crate::peer::{Credentials, Identity, WhatsAppPeer};
 use crate::ports::PortPool;
 use crate::quality::CallQuality;
 use crate::rtp::report::Reports;
+use crate::sdp::crypto::Keys;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
 use crate::side::{Side, WhatsAppSide};
@@ -178,9 +179,12 @@ impl Relay {
         let locals = inner.whatsapp.locals(whatsapp.port());
         let description = whatsapp::Local {
             candidates: inner.whatsapp.candidates(whatsapp.port()),
+            keying: options.keying,
             ufrag: credentials.ufrag.clone(),
             pwd: credentials.pwd.clone(),
             fingerprint: inner.identity.fingerprint(),
+            keys: Keys::new(random()?),
+            codecs: options.whatsapp_codecs(),
             session_id: u64::from_be_bytes(random()?),
             ssrc: to_whatsapp.ssrc,
             cname: hex::encode(random::<8>()?),

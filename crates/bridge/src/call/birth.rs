@@ -206,6 +206,7 @@ fn try_from_whatsapp(
     let (mailbox, events) = Mailbox::new();
     let session =
         open_session(shared, &session_options(&shared.config().media, incoming.number, trunk), &mailbox)?;
+    let answer = session.whatsapp_answer(&remote).map_err(Unborn::WhatsAppSdp)?;
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
@@ -218,7 +219,6 @@ fn try_from_whatsapp(
         info!(trunk = trunk.name, caller = %shared.masked(&caller), "call from WhatsApp");
         debug!(sdp = offer, "offer of WhatsApp");
     });
-    let answer = session.whatsapp_answer(&remote);
     session.set_digits(pbx.digits());
     let settings = pbx.settings(shared.config().calls);
     let (call, announcement) = towards.call(settings, shared.now());

@@ -176,7 +176,7 @@ mod tests {
         let whatsapp = SideQuality {
             expected: 1000,
             lost: 20,
-            mos: figure(4.1),
+            mos: figure(4.25),
             jitter_ms: figure(7.0),
             round_trip_ms: figure(80.0),
             ..SideQuality::default()
@@ -184,7 +184,7 @@ mod tests {
         quality.ended(&CallQuality { whatsapp, ..CallQuality::default() });
         let found = text(&registry);
         for line in [
-            "wa_bridge_call_mos_sum{side=\"whatsapp\",stream=\"from\"} 4.1",
+            "wa_bridge_call_mos_sum{side=\"whatsapp\",stream=\"from\"} 4.25",
             "wa_bridge_call_loss_ratio_sum{side=\"whatsapp\",stream=\"from\"} 0.02",
             "wa_bridge_call_jitter_seconds_bucket{side=\"whatsapp\",stream=\"from\",le=\"0.01\"} 1",
             "wa_bridge_call_round_trip_seconds_bucket{side=\"whatsapp\",le=\"0.05\"} 0",

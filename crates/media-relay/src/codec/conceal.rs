@@ -27,27 +27,29 @@ pub(crate) struct Concealer {
     per_ms: usize,
     /// What was played last, made up or not; the newest at the end.
     history: [i16; HISTORY],
+    /// The history when the loss began.
+    source: [i16; HISTORY],
     state: State,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum State {
     Hearing,
-    Concealing(Box<Repetition>),
+    Concealing(Repetition),
 }
 
-/// The history of a loss, repeated.
-#[derive(Debug, Clone)]
+/// The source, repeated.
+#[derive(Debug, Clone, Copy)]
 struct Repetition {
-    source: [i16; HISTORY],
+    per_ms: usize,
     /// Samples of a pitch period, and of a quarter of it.
     period: usize,
-    blend: usize,
+    quarter: usize,
     /// Samples to the end of the source.
     left: usize,
     /// How far the source goes back at its end.
     back: usize,
-    /// From the source to what was played last.
+    /// From the first sample's place in the source to what was played last.
     step: f32,
     /// Samples made up so far.
     made: usize,
@@ -57,19 +59,18 @@ impl Concealer {
     /// For sound at 8000 or 16,000 Hz.
     pub(crate) fn new(rate: u32) -> Self {
         let per_ms = if rate > 8000 { 16 } else { 8 };
-        Self { per_ms, history: [0; HISTORY], state: State::Hearing }
+        Self { per_ms, history: [0; HISTORY], source: [0; HISTORY], state: State::Hearing }
     }
 
     /// What was received: kept for a loss to come. After a loss its beginning is blended with what
-    /// was made up.
+    /// would have been made up.
     pub(crate) fn hear(&mut self, samples: &mut [i16]) {
-        if let State::Concealing(repetition) = &mut self.state {
-            let lost_ms = repetition.made / self.per_ms;
-            let blend = (lost_ms * 2 / 5).clamp(LEAST_BLEND_MS, MOST_BLEND_MS) * self.per_ms;
+        if let State::Concealing(mut repetition) = self.state {
+            let blend = repetition.blend_ms() * self.per_ms;
             let blend = blend.min(samples.len());
             for (index, sample) in samples.iter_mut().take(blend).enumerate() {
-                let made_up = repetition.next(self.per_ms);
-                *sample = between(made_up, f32::from(*sample), index + 1, blend + 1);
+                let made_up = repetition.next(&self.source);
+                *sample = between(made_up, (*sample).into(), share(index + 1, blend + 1)) as i16;
             }
             self.state = State::Hearing;
         }
@@ -78,23 +79,105 @@ impl Concealer {
 
     /// What was lost: makes it up.
     pub(crate) fn conceal(&mut self, samples: &mut [i16]) {
-        if matches!(self.state, State::Hearing) {
-            self.state = State::Concealing(Box::new(Repetition::new(&self.history, self.per_ms)));
-        }
-        if let State::Concealing(repetition) = &mut self.state {
-            for sample in &mut *samples {
-                // Between two samples, but for the levelled step.
-                *sample = repetition.next(self.per_ms) as i16;
+        let mut repetition = match self.state {
+            State::Concealing(repetition) => repetition,
+            State::Hearing => {
+                self.source = self.history;
+                Repetition::of(&self.source, self.per_ms)
             }
+        };
+        for sample in &mut *samples {
+            // The cast saturates.
+            *sample = repetition.next(&self.source) as i16;
         }
+        self.state = State::Concealing(repetition);
         self.keep(samples);
     }
 
     fn keep(&mut self, samples: &[i16]) {
-        let new = samples.last_chunk::<HISTORY>().map_or(samples, |last| last);
+        let new = samples.last_chunk::<HISTORY>().map_or(samples, |last| &last[..]);
         self.history.copy_within(new.len().., 0);
         if let Some(end) = self.history.get_mut(HISTORY - new.len()..) {
             end.copy_from_slice(new);
         }
     }
 }
+
+impl Repetition {
+    fn of(source: &[i16; HISTORY], per_ms: usize) -> Self {
+        let period = pitch(source, per_ms);
+        let before = |left: usize| f32::from(source[HISTORY - left]);
+        let step = before(1) - before(period + 1);
+        Self { per_ms, period, quarter: period / 4, left: period, back: period, step, made: 0 }
+    }
+
+    fn next(&mut self, source: &[i16; HISTORY]) -> f32 {
+        let level = self.level();
+        if level <= 0.0 {
+            return 0.0;
+        }
+        let mut value = f32::from(source[HISTORY - self.left]);
+        if self.left == self.quarter {
+            let cycles = 1 + self.made / (PER_CYCLE_MS * self.per_ms);
+            self.back = self.period * cycles.min(MOST_CYCLES);
+        }
+        if self.left <= self.quarter {
+            let older = f32::from(source[HISTORY - self.left - self.back]);
+            value = between(older, value, share(self.left, self.quarter + 1));
+        }
+        if self.made < self.quarter {
+            value += self.step * (1.0 - share(self.made + 1, self.quarter + 1));
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = self.back;
+        }
+        self.made += 1;
+        value * level
+    }
+
+    /// Between 1 and 0, falling.
+    fn level(&self) -> f32 {
+        let fading = self.made.saturating_sub(FADES_FROM_MS * self.per_ms);
+        1.0 - share(fading, (SILENT_FROM_MS - FADES_FROM_MS) * self.per_ms)
+    }
+
+    /// 4 ms for each 10 ms lost.
+    fn blend_ms(&self) -> usize {
+        (self.made * 2 / 5 / self.per_ms).clamp(LEAST_BLEND_MS, MOST_BLEND_MS)
+    }
+}
+
+/// The lag, in samples, at which the end of the source is most like what came before it.
+fn pitch(source: &[i16; HISTORY], per_ms: usize) -> usize {
+    let [shortest, longest] = [HIGHEST_PITCH, LOWEST_PITCH].map(|hertz| per_ms * 1000 / hertz);
+    let compared = COMPARED_MS * per_ms;
+    let end = &source[HISTORY - compared..];
+    let mut best = (shortest, f64::MIN);
+    for lag in shortest..=longest {
+        let earlier = &source[HISTORY - compared - lag..HISTORY - lag];
+        let alike = product(end, earlier);
+        let likeness = alike * alike.abs() / (product(earlier, earlier) + 1.0);
+        if likeness > best.1 {
+            best = (lag, likeness);
+        }
+    }
+    best.0
+}
+
+fn product(a: &[i16], b: &[i16]) -> f64 {
+    let sum: i64 = a.iter().zip(b).map(|(a, b)| i64::from(i32::from(*a) * i32::from(*b))).sum();
+    sum as f64
+}
+
+fn share(part: usize, whole: usize) -> f32 {
+    part as f32 / whole as f32
+}
+
+/// `from` at 0, `to` at 1.
+fn between(from: f32, to: f32, share: f32) -> f32 {
+    from + (to - from) * share
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::Port;
 use super::counters::{Counter, Counters};
+use super::pbx_leg::{Heard, PbxLeg};
 use super::reports::{CallReports, WallClock};
 use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
 use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
-use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
-use crate::rtp::header::is_rtcp;
-use crate::rtp::latch::Latch;
+use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
 use crate::rtp::rtcp::LONGEST_REPORT;
 use crate::rtp::rtcp_latch::RtcpLatch;
 use crate::sdp::pbx;
@@ -52,7 +51,7 @@ impl Tools {
 
 /// The remote description, as far as this side of the crate needs it.
 pub(crate) struct WhatsAppRemote {
-    pub(crate) peer: RemotePeer,
+    pub(crate) peer: Far,
     pub(crate) formats: WhatsAppFormats,
 }
 
@@ -70,13 +69,10 @@ pub(crate) struct Call {
     pub(crate) peer: WhatsAppPeer,
     pub(crate) path: AudioPath,
     pub(crate) events: Events,
-    /// Whose packets are taken on the PBX side. `None` until it is connected.
-    latch: Option<Latch>,
-    /// Of the leg before, which the call may come back to.
-    former: Option<Latch>,
+    leg: PbxLeg,
     /// Whose reports are taken on the port of their own.
     rtcp: Option<RtcpLatch>,
-    /// Whether its reports go to the port of RTP (RFC 5761).
+    /// Whether the PBX's reports go to the port of RTP (RFC 5761).
     rtcp_mux: bool,
     reports: CallReports,
     refused: u64,
@@ -96,8 +92,7 @@ impl Call {
             peer,
             path,
             events,
-            latch: None,
-            former: None,
+            leg: PbxLeg::default(),
             rtcp: None,
             rtcp_mux: false,
             reports,
@@ -125,27 +120,18 @@ impl Call {
             tracing::warn!(%error, "the audio path refuses what was negotiated");
             return;
         }
-        let elsewhere = self.latch.as_ref().is_none_or(|latch| latch.sdp() != media.remote);
-        self.reports.set_pbx(now, media, elsewhere);
+        if self.leg.connect(now, media).is_err() {
+            tracing::warn!("the keys that were negotiated with the PBX cannot be used");
+            self.path.leave_pbx(now);
+            return;
+        }
+        self.reports.set_pbx(now, media);
         self.rtcp_mux = media.rtcp_mux;
-        // On hold by 0.0.0.0 the PBX may still play its music from where it was.
-        let on_hold = media.remote.ip().is_unspecified() && self.latch.is_some();
-        if !on_hold {
+        // On hold by 0.0.0.0 reports go where they went.
+        if !media.remote.ip().is_unspecified() {
             let fresh = RtcpLatch::new(media.remote, media.rtcp);
             self.rtcp.get_or_insert(fresh).renew(media.remote, media.rtcp);
         }
-        let same = self.latch.as_ref().is_some_and(|latch| latch.sdp() == media.remote);
-        if on_hold || same {
-            return;
-        }
-        let returns = self.former.take_if(|former| former.sdp() == media.remote);
-        let mut latch = returns.unwrap_or_else(|| Latch::new(media.remote));
-        let before = self.latch.take().or(self.former.take());
-        if let Some(before) = &before {
-            latch.follow(now, before);
-        }
-        self.former = before;
-        self.latch = Some(latch);
     }
 
     /// Nothing is heard from the PBX, nor sent to it, until the next `connect_pbx`.
@@ -153,7 +139,7 @@ impl Call {
         self.path.leave_pbx(now);
         self.reports.leave_pbx();
         self.rtcp = None;
-        self.former = self.latch.take().or(self.former.take());
+        self.leg.disconnect();
     }
 
     pub(super) fn play_to_pbx(&mut self, now: Instant, tone: Tone) {
@@ -211,17 +197,12 @@ impl Call {
         let Tools { incoming, outgoing, counters, .. } = tools;
         counters.pbx_received.increment();
         let packet = datagram(incoming, len)?;
-        let latch = self.latch.as_mut().ok_or(Discard::Early)?;
-        if is_rtcp(packet) {
+        let len = match self.leg.receive(now, source, packet)? {
+            Heard::Rtp(len) => len,
             // With rtcp-mux, or from a PBX that does so unasked.
-            if !latch.accepts_rtcp(source) {
-                return Err(Discard::Stranger);
-            }
-            return self.take_pbx_rtcp(now, len, tools);
-        }
-        if !latch.accepts(now, source, packet) {
-            return Err(Discard::Stranger);
-        }
+            Heard::Rtcp(len) => return self.take_pbx_rtcp(now, len, tools),
+        };
+        let packet = packet.get(..len).ok_or(Discard::Malformed)?;
         let Self { peer, sockets, reports, path, .. } = self;
         reports.heard(now, Party::Pbx, packet);
         path.from_pbx(now, packet, &mut |rtp: &[u8]| {
@@ -239,11 +220,14 @@ impl Call {
         len: usize,
         tools: &mut Tools,
     ) -> Result<(), Discard> {
-        tools.counters.pbx_received.increment();
+        let Tools { incoming, counters, .. } = tools;
+        counters.pbx_received.increment();
+        let packet = datagram(incoming, len)?;
         let latch = self.rtcp.as_ref().ok_or(Discard::Early)?;
         if !latch.accepts(source) {
             return Err(Discard::Stranger);
         }
+        let len = self.leg.open_rtcp(packet)?;
         self.take_pbx_rtcp(now, len, tools)?;
         if let Some(latch) = &mut self.rtcp {
             latch.learn(source);
@@ -281,7 +265,7 @@ impl Call {
         len: usize,
         tools: &mut Tools,
     ) -> Result<(), Discard> {
-        let Tools { incoming, counters, .. } = tools;
+        let Tools { incoming, outgoing, counters, .. } = tools;
         counters.whatsapp_received.increment();
         let packet = datagram(incoming, len)?;
         match self.peer.handle_datagram(now, source, packet) {
@@ -290,12 +274,11 @@ impl Call {
             Received::Rtcp(len) => self.take_whatsapp_rtcp(now, len, tools),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-                let destination = self.latch.as_ref().and_then(Latch::destination);
-                let Self { sockets, reports, path, .. } = self;
+                let Self { leg, sockets, reports, path, .. } = self;
                 reports.heard(now, Party::WhatsApp, packet);
                 path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
                     reports.sent(now, Party::Pbx, rtp);
-                    send_plain(&sockets.pbx, destination, counters, rtp);
+                    send_to_pbx(leg, &sockets.pbx, outgoing, counters, rtp);
                 });
                 Ok(())
             }
@@ -308,12 +291,11 @@ impl Call {
         }
         self.report(now, tools, CallReports::due);
         let Tools { outgoing, counters, .. } = tools;
-        let destination = self.latch.as_ref().and_then(Latch::destination);
-        let Self { peer, sockets, reports, path, .. } = self;
+        let Self { leg, peer, sockets, reports, path, .. } = self;
         path.handle_timeout(now, &mut |to, rtp: &[u8]| {
             reports.sent(now, to, rtp);
             match to {
-                Party::Pbx => send_plain(&sockets.pbx, destination, counters, rtp),
+                Party::Pbx => send_to_pbx(leg, &sockets.pbx, outgoing, counters, rtp),
                 Party::WhatsApp => send_protected(peer, &sockets.whatsapp, outgoing, counters, rtp),
             }
         });
@@ -323,16 +305,17 @@ impl Call {
     /// Sends the reports that `write` gives.
     fn report(&mut self, now: Instant, tools: &mut Tools, write: WriteReport) {
         let Tools { outgoing, counters, wall, .. } = tools;
-        let Self { peer, sockets, reports, .. } = self;
+        let Self { leg, peer, sockets, reports, .. } = self;
         let (socket, destination) = if self.rtcp_mux {
-            (&sockets.pbx, self.latch.as_ref().and_then(Latch::destination))
+            (&sockets.pbx, leg.destination())
         } else {
             (&sockets.pbx_rtcp, self.rtcp.as_ref().and_then(RtcpLatch::destination))
         };
         if let Some(len) = write(reports, now, *wall, Party::Pbx, outgoing)
             && let Some(destination) = destination
         {
-            let report = outgoing.get(..len);
+            let protected = leg.protect_rtcp(outgoing, len).ok();
+            let report = protected.and_then(|len| outgoing.get(..len));
             let sent = report.is_some_and(|report| socket.send(report, destination));
             count(sent, &counters.reports_sent, counters);
         }
@@ -433,8 +416,20 @@ fn send_protected(
     count(sent, &counters.whatsapp_sent, counters);
 }
 
-fn send_plain(socket: &MediaSocket, destination: Option<SocketAddr>, counters: &Counters, rtp: &[u8]) {
-    let sent = destination.is_some_and(|destination| socket.send(rtp, destination));
+/// Plain RTP goes as it is; to be protected it is copied to where there is room for the tag.
+fn send_to_pbx(leg: &mut PbxLeg, socket: &MediaSocket, buffer: &mut [u8], counters: &Counters, rtp: &[u8]) {
+    let sent = leg.destination().is_some_and(|destination| {
+        if !leg.is_secure() {
+            return socket.send(rtp, destination);
+        }
+        let Some(place) = buffer.get_mut(..rtp.len()) else {
+            return false;
+        };
+        place.copy_from_slice(rtp);
+        let protected = leg.protect_rtp(buffer, rtp.len()).ok();
+        let datagram = protected.and_then(|len| buffer.get(..len));
+        datagram.is_some_and(|datagram| socket.send(datagram, destination))
+    });
     count(sent, &counters.pbx_sent, counters);
 }
 

@@ -1,5 +1,6 @@
 //! The reports of one call to both sides (RTCP), and its figures, made once a second.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -77,6 +78,8 @@ pub(crate) struct CallReports {
     pbx: Reports,
     whatsapp: Reports,
     formats: Formats,
+    /// Where the PBX's leg is.
+    leg: Option<SocketAddr>,
     meters: Sides<Meter>,
     next_second: Option<Instant>,
     cell: Arc<QualityCell>,
@@ -92,7 +95,7 @@ impl CallReports {
     /// For the machines of both sides. The figures go into `cell`.
     pub(crate) fn new(pbx: Reports, whatsapp: Reports, cell: Arc<QualityCell>) -> Self {
         let formats = Formats { pbx: None, whatsapp: WhatsAppFormats::default() };
-        Self { pbx, whatsapp, formats, meters: Sides::default(), next_second: None, cell }
+        Self { pbx, whatsapp, formats, leg: None, meters: Sides::default(), next_second: None, cell }
     }
 
     fn side(&mut self, party: Party) -> &mut Reports {
@@ -107,10 +110,12 @@ impl CallReports {
         self.formats.whatsapp = formats;
     }
 
-    /// What was agreed with the PBX. `elsewhere` says that it is another leg's.
-    pub(super) fn set_pbx(&mut self, now: Instant, media: &Media, elsewhere: bool) {
+    /// What was agreed with the PBX; with another address it is another leg's.
+    pub(super) fn set_pbx(&mut self, now: Instant, media: &Media) {
         self.formats.pbx = Some((media.codec, media.payload_type, media.offered_as.audio));
-        if elsewhere {
+        let remote = Some(media.remote).filter(|remote| !remote.ip().is_unspecified());
+        if remote.is_some() && self.leg != remote {
+            self.leg = remote;
             self.pbx.new_peer();
         }
         self.start(now, Party::Pbx);

@@ -27,7 +27,7 @@ fn media(codec: Codec, payload_type: u8) -> Media {
 #[test]
 fn whatsapp_is_due_no_report_before_the_call_is_answered() {
     let (mut reports, start, wall) = (reports(), epoch(), WallClock::read());
-    reports.set_pbx(start, &media(Codec::Opus, 107), true);
+    reports.set_pbx(start, &media(Codec::Opus, 107));
     let mut buffer = [0; LONGEST_REPORT];
     for second in 0..600 {
         let now = start + Duration::from_secs(second);
@@ -59,7 +59,7 @@ fn reports_keep_coming_for_as_long_as_the_call_is_open() {
 #[test]
 fn payload_types_tell_the_clock_and_events_have_none() {
     let mut reports = reports();
-    reports.set_pbx(epoch(), &media(Codec::Opus, 107), true);
+    reports.set_pbx(epoch(), &media(Codec::Opus, 107));
     let clock = |party, number| reports.formats.clock(party, number);
     assert_eq!(
         [107, 96, 101, 13, 9].map(|number| clock(Party::Pbx, number)),

@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::rtp::rtcp::{Compound, LONGEST_REPORT, Packet, Report, ReportBlock};
+use crate::sdp::crypto::Suite;
+use crate::sdp::pbx::Secure;
+use crate::srtp::sdes::tests::key;
+use crate::srtp::{SrtpSession, TRAILER};
 
 /// The first report is due within this (RFC 3550 6.3.1: half of 5 s, by 1.5 / 1.218).
 const FIRST_REPORT: Duration = Duration::from_millis(3200);
@@ -120,7 +124,7 @@ fn both_sides_get_reports_and_whatsapp_none_before_the_call_is_answered() {
     assert!(says_goodbye(&last));
     assert!(far.play(PATIENCE, |_| relay.counters().reports_sent >= 4), "{:?}", relay.counters());
     assert_eq!(relay.counters().whatsapp_rtcp, 1);
-    assert_eq!(relay.qualities(), []);
+    assert!(far.play(PATIENCE, |_| relay.qualities().is_empty()));
 }
 
 #[test]
@@ -166,6 +170,35 @@ fn with_rtcp_mux_reports_use_the_port_of_rtp_both_ways() {
     assert_eq!(report_of_ours.map(|(_, source)| source), Some(ours));
     far.pbx.send_to(&report(5, 0, (0, 0)), ours).expect("sent");
     assert!(far.play(PATIENCE, |_| relay.counters().pbx_rtcp == 1));
+}
+
+#[test]
+fn reports_to_a_pbx_with_srtp_are_srtcp_and_plain_ones_from_it_are_refused() {
+    let relay = relay(46_000, 10);
+    let (mut far, rtcp) = up(&relay);
+    let suite = Suite::AesCm128HmacSha1_80;
+    let (ours, theirs) = (key(suite, 0x11), key(suite, 0x22));
+    let mut phone = SrtpSession::from_sdes(suite, &theirs, &ours).expect("keys");
+    far.session().connect_pbx(pbx::Media { secure: Some(Secure { suite, ours, theirs }), ..far.media() });
+    let mut report_of_ours = None;
+    assert!(far.play(PATIENCE, |_| {
+        report_of_ours = receive(&rtcp);
+        report_of_ours.is_some()
+    }));
+    let (mut packet, _) = report_of_ours.expect("a report");
+    let len = phone.unprotect_rtcp(&mut packet).expect("ours");
+    assert!(len < packet.len() && Compound::parse(&packet[..len]).is_ok());
+
+    let port_above = SocketAddr::new(LOOPBACK, far.session().pbx_address().port() + 1);
+    let plain = report(5, 0, (0, 0));
+    rtcp.send_to(&plain, port_above).expect("sent");
+    let mut buffer = [0; LONGEST_REPORT + TRAILER];
+    buffer[..plain.len()].copy_from_slice(&plain);
+    let len = phone.protect_rtcp(&mut buffer, plain.len()).expect("protected");
+    rtcp.send_to(&buffer[..len], port_above).expect("sent");
+    let refused = |counters: RelayCounters| counters.malformed + counters.unauthenticated;
+    let done = far.play(PATIENCE, |_| (refused(relay.counters()), relay.counters().pbx_rtcp) == (1, 1));
+    assert!(done, "{:?}", relay.counters());
 }
 
 #[test]
