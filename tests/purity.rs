@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "bridge/src/id.rs",
     "bridge/src/journal/entry.rs",
     "bridge/src/mark.rs",
+    "bridge/src/metrics/quality.rs",
     "bridge/src/notices/watch.rs",
     "bridge/src/permissions",
     "bridge/src/permissions.rs",
