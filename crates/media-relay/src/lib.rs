@@ -20,7 +20,7 @@ mod worker;
 
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
-pub use options::SessionOptions;
+pub use options::{JitterLimits, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
 pub use session::{AudioSession, WaRole};

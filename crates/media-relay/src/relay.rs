@@ -145,7 +145,7 @@ impl Relay {
     /// called on the worker: it must be quick and must not block.
     pub fn open(
         &self,
-        _options: &SessionOptions,
+        options: &SessionOptions,
         events: Box<dyn FnMut(MediaEvent) + Send>,
     ) -> Result<AudioSession, OpenError> {
         let inner = &*self.0;
@@ -168,7 +168,13 @@ impl Relay {
         };
         let pbx_address = SocketAddr::new(inner.pbx.advertised, pbx.port());
         let peer = WhatsAppPeer::new(Arc::clone(&inner.identity), local, credentials);
-        let path = AudioPath::new(PathConfig { to_whatsapp, to_pbx, opus_complexity: inner.opus_complexity });
+        let path = AudioPath::new(PathConfig {
+            to_whatsapp,
+            to_pbx,
+            opus_complexity: inner.opus_complexity,
+            jitter: options.jitter,
+            untouched: options.untouched,
+        });
         let call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
         let id = inner.next_id.fetch_add(1, Relaxed);
         let worker = self.hand_over(id, call)?;

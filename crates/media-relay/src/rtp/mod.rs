@@ -2,6 +2,7 @@
 
 pub(crate) mod dtmf;
 pub(crate) mod header;
+pub(crate) mod jitter;
 pub(crate) mod latch;
 pub(crate) mod rewrite;
 pub(crate) mod sequence;

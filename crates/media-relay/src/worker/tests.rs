@@ -330,6 +330,8 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
         to_whatsapp: seed,
         to_pbx: seed,
         opus_complexity: 5,
+        jitter: crate::options::JitterLimits::default(),
+        untouched: false,
     });
     let mut call = Call::new(sockets, peer, path, Box::new(|_| {}));
     for sequence in 0..70 {

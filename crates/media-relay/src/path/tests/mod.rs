@@ -22,6 +22,13 @@ use crate::sdp::pbx::{Direction, OfferedAs};
 const OPUS: u8 = 111;
 const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };
 const TO_PBX: LineSeed = LineSeed { ssrc: 0xbbbb, sequence: 65_500, timestamp: u32::MAX - 500 };
+const CONFIG: PathConfig = PathConfig {
+    to_whatsapp: TO_WHATSAPP,
+    to_pbx: TO_PBX,
+    opus_complexity: 5,
+    jitter: JitterLimits { least: Duration::ZERO, most: Duration::from_millis(120) },
+    untouched: false,
+};
 const PBX_SSRC: u32 = 0x1111;
 const WHATSAPP_SSRC: u32 = 0x2222;
 
@@ -35,6 +42,10 @@ struct Rig {
     to_pbx: Vec<Sent>,
     /// When our own packets left for the PBX.
     own_to_pbx: Vec<u128>,
+}
+
+fn formats(opus: u8, dtmf: u8) -> WhatsAppFormats {
+    WhatsAppFormats { opus: Some(opus), dtmf, ..WhatsAppFormats::default() }
 }
 
 fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
@@ -57,9 +68,8 @@ fn pcmu() -> Media {
 impl Rig {
     /// A path with its gate shut.
     fn shut(media: &Media) -> Self {
-        let mut path =
-            AudioPath::new(PathConfig { to_whatsapp: TO_WHATSAPP, to_pbx: TO_PBX, opus_complexity: 5 });
-        path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
+        let mut path = AudioPath::new(CONFIG);
+        path.set_whatsapp(formats(OPUS, 126));
         path.set_pbx(media).expect("libopus");
         let start = epoch();
         Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new(), own_to_pbx: Vec::new() }
