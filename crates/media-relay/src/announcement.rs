@@ -1,4 +1,4 @@
-//! Recorded sound that is played once, as samples.
+//! Recorded sound, as samples.
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,12 +35,9 @@ impl Announcement {
         self.rate
     }
 
-    /// The samples of a frame of 20 ms; fewer at the end, none behind it.
-    pub(crate) fn frame(&self, number: usize) -> &[i16] {
-        let size = self.frame_size();
-        let start = number.saturating_mul(size).min(self.samples.len());
-        let end = (start + size).min(self.samples.len());
-        self.samples.get(start..end).unwrap_or_default()
+    /// The samples from this one on.
+    pub(crate) fn samples(&self, from: usize) -> &[i16] {
+        self.samples.get(from..).unwrap_or_default()
     }
 
     /// Samples of a whole frame.
@@ -60,12 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recording_is_cut_into_frames_of_20_ms() {
+    fn a_recording_has_a_length_and_an_end() {
         let recording = Announcement::new(16_000, vec![1; 700]).expect("a rate");
-        let sizes: Vec<usize> = (0..4).map(|number| recording.frame(number).len()).collect();
-        assert_eq!(sizes, [320, 320, 60, 0]);
+        assert_eq!((recording.frame_size(), recording.samples(600).len()), (320, 100));
         assert_eq!(recording.length(), Duration::from_micros(43_750));
-        assert!(recording.frame(usize::MAX).is_empty());
+        assert!(recording.samples(700).is_empty());
+        assert!(recording.samples(usize::MAX).is_empty());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::path::{Party, PathCounters};
 /// What happened on an audio path. `Closed` is the last, and comes once.
 #[derive(Debug)]
 pub enum MediaEvent {
-    /// ICE has nominated, DTLS is up and the fingerprint is the announced one.
+    /// ICE has nominated, DTLS is up and the fingerprint is the announced one; with SDES, WhatsApp's key
+    /// is there.
     Connected,
     /// The WhatsApp side cannot be, or is no longer, connected: no sound will
     /// pass again. The owner should drop the session.
@@ -31,6 +32,10 @@ pub enum MediaEvent {
         /// How long it was down; the last that was heard of it when its end was lost.
         duration: Duration,
     },
+    /// Nothing came from a side for as long as [`MediaTimeouts`](crate::MediaTimeouts) allow. Told once.
+    Silent(Party),
+    /// A side that was [`Self::Silent`] is heard again.
+    Heard(Party),
     /// The announcement has been sent to its last frame. Not told of one that was stopped.
     Announced,
     /// The path is gone.

@@ -297,7 +297,7 @@ impl CallTask {
             }
             MediaEvent::FirstAudio(Party::WhatsApp) => self.tell(Event::MediaHeard),
             MediaEvent::Announced => self.tell(Event::MediaAnnounced),
-            MediaEvent::FirstAudio(Party::Pbx) => {}
+            MediaEvent::FirstAudio(Party::Pbx) | MediaEvent::Silent(_) | MediaEvent::Heard(_) => {}
             // Which key was pressed may be a PIN: it is never written down.
             MediaEvent::Digit { from, .. } => debug!(?from, "digit"),
             MediaEvent::DigitEnded { .. } => {}

@@ -34,6 +34,7 @@ mod trunk;
 mod valid;
 mod value;
 mod webhook;
+mod whatsapp;
 
 use std::path::Path;
 

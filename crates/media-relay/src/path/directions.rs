@@ -80,6 +80,7 @@ impl AudioPath {
                 let kind = (media.payload_type, packet.header.marker);
                 let placed = lane.audio(now, stamp, kind, packet.payload, out);
                 *sent += u64::from(placed);
+                lane.expect_pause(now, packet.payload);
                 self.counters.whatsapp.late += u64::from(!placed);
             }
             Pbx::G711(media, transcoder) if sends(media) => {
@@ -88,6 +89,7 @@ impl AudioPath {
                 let heard = transcoder.decoding.handle(law, packet, &mut |stamp, payload| {
                     *sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
                 });
+                lane.expect_pause(now, packet.payload);
                 self.counters.whatsapp.count(heard);
             }
             Pbx::Opus(_) | Pbx::G711(..) => {

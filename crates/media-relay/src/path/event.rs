@@ -42,6 +42,10 @@ pub(crate) enum PathEvent {
     },
     /// The first packet of sound, whether or not the gate is open.
     FirstAudio(Party),
+    /// Nothing came from a side for as long as it may.
+    Silent(Party),
+    /// A side that was silent is heard again.
+    Heard(Party),
     /// The announcement was played to its end.
     Announced,
 }

@@ -1,11 +1,12 @@
 //! One direction's way out: the line, the events on it, and the buffer packets are built in.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::rtp::dtmf::{Clocks, Event, Relay, Told};
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::{Line, LineSeed, Place, Stamp};
 
+use super::comfort::PAUSE;
 use super::keypad::Keypad;
 
 /// No packet is longer than what an Ethernet frame carries.
@@ -16,6 +17,8 @@ pub(super) struct Lane {
     pub(super) relay: Relay,
     /// The keys that we press ourselves.
     pub(super) keypad: Keypad,
+    /// When a pause in what is sent gets a frame of ours; only towards the PBX.
+    pub(super) fill_at: Option<Instant>,
     buffer: [u8; MAX_PACKET],
 }
 
@@ -32,8 +35,14 @@ impl Lane {
             line: Line::new(seed, clock),
             relay: Relay::new(clocks),
             keypad: Keypad::new(),
+            fill_at: None,
             buffer: [0; MAX_PACKET],
         }
+    }
+
+    /// What was sent now is no pause before so long.
+    pub(super) fn fill_after(&mut self, now: Instant, wait: Duration) {
+        self.fill_at = Some(now + wait);
     }
 
     /// A source's frame; false when it comes too late.
@@ -49,6 +58,7 @@ impl Lane {
             return false;
         };
         let header = header(place, payload_type, marker || place.resumed);
+        self.fill_after(now, PAUSE);
         self.send(header, payload, out)
     }
 
@@ -82,6 +92,7 @@ impl Lane {
             return Relayed::default();
         };
         self.keypad.rest(now);
+        self.fill_after(now, PAUSE);
         let place = self.line.place_event(stamp, relayed.timestamp);
         let sent = place.is_some_and(|place| {
             let header = header(place, payload_type, relayed.told.digit.is_some());
@@ -101,6 +112,7 @@ impl Lane {
         let Some(packet) = self.keypad.next(now, clock, || line.event_timestamp(now, None)) else {
             return false;
         };
+        self.fill_after(now, PAUSE);
         let header = header(self.line.place_own_event(packet.timestamp), payload_type, packet.marker);
         self.send(header, &packet.event.to_bytes(), out)
     }

@@ -9,8 +9,10 @@
 //! once there is one, goes between [`Packet::parse`] and the transcoder's `handle`.
 
 mod announcer;
+mod comfort;
 mod directions;
 mod event;
+mod hold;
 mod keypad;
 mod lane;
 mod own;
@@ -18,6 +20,7 @@ mod pbx;
 mod player;
 mod reframe;
 mod transcode;
+mod watch;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,18 +30,20 @@ pub use event::{DigitMode, Party, PathCounters, SideCounters};
 pub(crate) use crate::rtp::rewrite::LineSeed;
 pub(crate) use event::{PathError, PathEvent};
 
-use crate::options::JitterLimits;
+use crate::options::SessionOptions;
 use crate::rtp::dtmf::{Clocks, Pressed, Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Media};
 use crate::sdp::whatsapp;
 use announcer::Announcer;
+use comfort::PAUSE;
+use hold::{Hold, Playing};
 use lane::Lane;
 use own::ToneToPbx;
 use pbx::{Kind, Pbx};
-use player::Player;
 use transcode::Transcoder;
+use watch::Watch;
 
 /// Silence towards WhatsApp is filled after this, or this much longer than the PBX's packets are.
 const IDLE: Duration = Duration::from_millis(60);
@@ -48,7 +53,7 @@ const MAX_EVENTS: usize = 64;
 const WHATSAPP_AUDIO_CLOCK: u32 = 48_000;
 
 /// What a path needs from the start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct PathConfig {
     /// The line towards WhatsApp; its SSRC is the one in our SDP.
     pub(crate) to_whatsapp: LineSeed,
@@ -56,10 +61,8 @@ pub(crate) struct PathConfig {
     pub(crate) to_pbx: LineSeed,
     /// 0 (cheap) to 10 (good).
     pub(crate) opus_complexity: u8,
-    /// How long packets that are decoded may wait.
-    pub(crate) jitter: JitterLimits,
-    /// Whether G.711 passes untouched where WhatsApp takes it as well as Opus.
-    pub(crate) untouched: bool,
+    /// The owner's choices.
+    pub(crate) options: SessionOptions,
 }
 
 /// What WhatsApp takes and sends: the payload types that its SDP gives its formats.
@@ -114,10 +117,14 @@ pub(crate) struct AudioPath {
     to_whatsapp: Lane,
     to_pbx: Lane,
     /// What we play, in place of the PBX and of WhatsApp.
-    tone_to_whatsapp: Option<Box<Player>>,
+    tone_to_whatsapp: Option<Box<Playing>>,
     tone_to_pbx: Option<Box<ToneToPbx>>,
     /// Takes the place of the tone towards WhatsApp.
     announcement: Option<Box<Announcer>>,
+    /// What takes the place of silence while the PBX holds the call.
+    hold: Hold,
+    pbx_watch: Watch,
+    whatsapp_watch: Watch,
     /// How the PBX is told of keys.
     digits: DigitMode,
     /// When the PBX was heard last.
@@ -152,6 +159,9 @@ impl AudioPath {
             tone_to_whatsapp: None,
             tone_to_pbx: None,
             announcement: None,
+            hold: Hold::new(config.options.hold_sound),
+            pbx_watch: Watch::new(config.options.timeouts.pbx),
+            whatsapp_watch: Watch::new(config.options.timeouts.whatsapp),
             digits: DigitMode::default(),
             pbx_heard: None,
             whatsapp_heard: false,
@@ -212,6 +222,7 @@ impl AudioPath {
                 }
             }
         };
+        self.hold_changed();
         Ok(())
     }
 
@@ -225,6 +236,7 @@ impl AudioPath {
         let speaking = self.pbx_heard.is_some_and(|heard| now.saturating_duration_since(heard) < IDLE);
         let silence_at = if speaking { now + FRAME } else { now };
         self.gate = Gate::Open { silence_at };
+        self.to_pbx.fill_after(now, PAUSE);
     }
 
     /// Whether sound may pass.
@@ -240,6 +252,7 @@ impl AudioPath {
             self.counters.pbx.malformed += 1;
             return;
         };
+        self.heard_from(now, Party::Pbx);
         let kind = self.pbx.kind(packet.header.payload_type);
         let (Some(kind), false) = (kind, packet.payload.is_empty()) else {
             self.counters.pbx.ignored += 1;
@@ -277,6 +290,7 @@ impl AudioPath {
             self.counters.whatsapp.malformed += 1;
             return;
         };
+        self.heard_from(now, Party::WhatsApp);
         let audio = packet.header.payload_type == self.opus_pt;
         let dtmf = packet.header.payload_type == self.dtmf_pt;
         if packet.payload.is_empty() || !(audio || dtmf) {
@@ -307,7 +321,7 @@ impl AudioPath {
         let tone = self.tone_to_pbx.as_ref().map(|tone| tone.due);
         let [whatsapp, pbx] = [&self.to_whatsapp, &self.to_pbx]
             .map(|lane| [lane.keypad.deadline(), lane.relay.deadline()].into_iter().flatten().min());
-        [filling, tone, whatsapp, pbx].into_iter().flatten().min()
+        [filling, self.pause_due(), tone, whatsapp, pbx].into_iter().flatten().min()
     }
 
     /// Sends what is due of our own; `out` gets each packet with the side it goes to.
@@ -316,6 +330,8 @@ impl AudioPath {
         self.press_keys(now, out);
         self.play_to_pbx_until(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
         self.fill_until(now, &mut |packet: &[u8]| out(Party::WhatsApp, packet));
+        self.fill_pause(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
+        self.look_for_silence(now);
     }
 
     /// What has happened since the last call.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::announcement::Announcement;
+use crate::hold::HoldSound;
 use crate::rtp::dtmf::WHATSAPP_CLOCK;
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::{FRAME, Stamp};
@@ -11,6 +12,7 @@ use crate::tone::Tone;
 
 use super::announcer::Announcer;
 use super::event::{DigitMode, Party, PathError, PathEvent};
+use super::hold::Playing;
 use super::pbx::{Kind, Pbx, law, sends};
 use super::player::Player;
 use super::{AudioPath, Gate, IDLE};
@@ -35,12 +37,16 @@ impl AudioPath {
         Ok(())
     }
 
-    /// Lets WhatsApp hear a tone in place of the PBX, from the opening of the gate on.
+    /// Lets WhatsApp hear a sound in place of the PBX, from the opening of the gate on.
     ///
     /// # Errors
-    /// The tone cannot be encoded.
-    pub(crate) fn play_to_whatsapp(&mut self, now: Instant, tone: Tone) -> Result<(), PathError> {
-        self.tone_to_whatsapp = Some(Box::new(Player::new(tone, self.opus_complexity)?));
+    /// It cannot be encoded.
+    pub(crate) fn play_to_whatsapp(
+        &mut self,
+        now: Instant,
+        sound: impl Into<HoldSound>,
+    ) -> Result<(), PathError> {
+        self.tone_to_whatsapp = Playing::new(&sound.into(), self.opus_complexity)?;
         self.fill_from(now + FRAME);
         Ok(())
     }
@@ -65,6 +71,7 @@ impl AudioPath {
         if let Some(media) = self.pbx.media_mut() {
             media.direction = Direction::Inactive;
         }
+        self.hold_changed();
         self.fill_from(now + FRAME);
     }
 
@@ -183,18 +190,25 @@ impl AudioPath {
         if self.announcement.take().is_some() {
             self.report(PathEvent::Announced);
         }
-        let counters = &mut self.counters.whatsapp;
-        let payload = match (&mut self.tone_to_whatsapp, &mut self.pbx) {
+        let holds = self.plays_hold(now);
+        let held = self.hold.playing.as_deref_mut().filter(|_| holds);
+        let mut sound = self.tone_to_whatsapp.as_deref_mut().or(held);
+        let is_sound = sound.is_some();
+        let payload = match (&mut sound, &mut self.pbx) {
             // By the encoder that WhatsApp's decoder has followed so far.
-            (Some(tone), Pbx::G711(_, transcoder)) => transcoder.encoding.own_frame(tone.samples()),
-            (Some(tone), Pbx::Opus(_) | Pbx::Unknown) => tone.opus(),
+            (Some(Playing::Tone(tone)), Pbx::G711(_, transcoder)) => {
+                transcoder.encoding.own_frame(tone.samples())
+            }
+            (Some(sound), _) => sound.opus(),
             (None, pbx) => pbx.silence(),
         };
         let sent = u64::from(self.to_whatsapp.own_frame(now, self.opus_pt, payload, out));
+        let counters = &mut self.counters.whatsapp;
         counters.sent += sent;
-        match self.tone_to_whatsapp {
-            Some(_) => counters.tone += sent,
-            None => counters.silence += sent,
+        if is_sound {
+            counters.tone += sent;
+        } else {
+            counters.silence += sent;
         }
     }
 

@@ -26,11 +26,11 @@ pub enum Suite {
 impl Suite {
     /// All of them, in the order in which we offer them and choose among those offered.
     ///
-    /// AES-GCM goes over a packet once where counter mode needs HMAC-SHA1 beside it, and costs half;
-    /// 256 bits cost a little more than 128, for a strength that no call needs. The suite that all
-    /// devices have comes next, and last the one whose tag is forged once in four thousand million.
+    /// AES-GCM goes over a packet once where counter mode needs HMAC-SHA1 beside it, and costs half as
+    /// much; 256 bits cost no more than 128 can be told from, so the stronger is first. Then the suite
+    /// that all devices have, and last the one whose tag is guessed once in four thousand million.
     pub const ALL: [Self; 4] =
-        [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32];
+        [Self::AeadAes256Gcm, Self::AeadAes128Gcm, Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32];
 
     /// Its name in SDP (RFC 4568 6.2, RFC 7714 14.3).
     pub fn name(self) -> &'static str {

@@ -6,6 +6,8 @@
 
 mod call;
 mod counters;
+mod pace;
+mod pbx_leg;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -25,12 +27,14 @@ use mio::{Interest, Poll, Token, Waker};
 pub(crate) use call::{Call, WhatsAppRemote};
 use counters::Counters;
 pub use counters::RelayCounters;
+use pace::Pace;
 pub(crate) use socket::{BindError, MediaSocket};
 use timer::{Armed, Timers};
 
 use self::call::Tools;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, MediaFailure};
+use crate::hold::HoldSound;
 use crate::path::{DigitMode, Party};
 use crate::sdp::pbx;
 use crate::tone::Tone;
@@ -54,7 +58,9 @@ pub(crate) enum Command {
     ConnectPbx(u64, Box<pbx::Media>),
     DisconnectPbx(u64),
     OpenGate(u64),
-    PlayTo(u64, Party, Tone),
+    PlayToPbx(u64, Tone),
+    PlayToWhatsApp(u64, HoldSound),
+    Transferring(u64, Option<HoldSound>),
     Announce(u64, Announcement),
     StopTone(u64),
     SetDigits(u64, DigitMode),
@@ -168,6 +174,7 @@ impl Worker {
     fn run(mut self) {
         let mut ready = mio::Events::with_capacity(READY);
         let mut turn = Vec::with_capacity(READY);
+        let mut pace = Pace::new(Instant::now());
         loop {
             match self.poll.poll(&mut ready, self.patience(Instant::now())) {
                 Ok(()) => {}
@@ -182,11 +189,15 @@ impl Worker {
             }
             turn.append(&mut self.unfinished);
             turn.extend(ready.iter().map(mio::event::Event::token));
-            let now = Instant::now();
+            let (now, busy) = (Instant::now(), turn.len());
             for token in turn.drain(..).filter(|token| *token != CONTROL) {
                 self.receive(now, token);
             }
             self.fire(Instant::now());
+            let rest = pace.rest(now, Instant::now(), busy);
+            if let Some(rest) = rest.filter(|_| !self.is_behind()) {
+                std::thread::sleep(rest);
+            }
         }
         for place in 0..self.slots.slots.len() {
             self.close(place, None);
@@ -195,11 +206,16 @@ impl Worker {
 
     /// How long to sleep.
     fn patience(&self, now: Instant) -> Option<Duration> {
-        if self.control_left || !self.unfinished.is_empty() {
+        if self.is_behind() {
             return Some(Duration::ZERO);
         }
         let next = self.timers.next()?;
         Some(next.saturating_duration_since(now))
+    }
+
+    /// Whether something is left to do that no socket will report.
+    fn is_behind(&self) -> bool {
+        self.control_left || !self.unfinished.is_empty()
     }
 
     fn control(&mut self, now: Instant) -> Turn {
@@ -227,8 +243,14 @@ impl Worker {
                 Command::DisconnectPbx(id) => {
                     self.step(self.place(id), now, |call, _| call.disconnect_pbx(now));
                 }
-                Command::PlayTo(id, to, tone) => {
-                    self.step(self.place(id), now, |call, _| call.play(now, to, tone));
+                Command::PlayToPbx(id, tone) => {
+                    self.step(self.place(id), now, |call, _| call.play_to_pbx(now, tone));
+                }
+                Command::PlayToWhatsApp(id, sound) => {
+                    self.step(self.place(id), now, |call, _| call.play_to_whatsapp(now, sound));
+                }
+                Command::Transferring(id, sound) => {
+                    self.step(self.place(id), now, |call, _| call.path.transferring(sound));
                 }
                 Command::Announce(id, announcement) => {
                     self.step(self.place(id), now, |call, _| call.announce(now, announcement));

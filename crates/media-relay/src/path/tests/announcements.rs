@@ -15,7 +15,7 @@ fn recording(rate: u32, hertz: f64, milliseconds: u32) -> Announcement {
 /// A path without a PBX: a caller who is put through to nobody.
 fn alone() -> Rig {
     let mut rig = Rig::shut(&pcmu());
-    rig.path = AudioPath::new(CONFIG);
+    rig.path = AudioPath::new(config());
     rig.path.set_whatsapp(formats(OPUS, 126));
     rig
 }

@@ -4,6 +4,7 @@ mod announcements;
 mod dtmf;
 mod gate;
 mod keys;
+mod pauses;
 mod robust;
 mod sound;
 mod tones;
@@ -22,13 +23,15 @@ use crate::sdp::pbx::{Direction, OfferedAs};
 const OPUS: u8 = 111;
 const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };
 const TO_PBX: LineSeed = LineSeed { ssrc: 0xbbbb, sequence: 65_500, timestamp: u32::MAX - 500 };
-const CONFIG: PathConfig = PathConfig {
-    to_whatsapp: TO_WHATSAPP,
-    to_pbx: TO_PBX,
-    opus_complexity: 5,
-    jitter: JitterLimits { least: Duration::ZERO, most: Duration::from_millis(120) },
-    untouched: false,
-};
+/// A path with the defaults.
+fn config() -> PathConfig {
+    PathConfig {
+        to_whatsapp: TO_WHATSAPP,
+        to_pbx: TO_PBX,
+        opus_complexity: 5,
+        options: SessionOptions::default(),
+    }
+}
 const PBX_SSRC: u32 = 0x1111;
 const WHATSAPP_SSRC: u32 = 0x2222;
 
@@ -58,6 +61,9 @@ fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
         offered_as: OfferedAs::default(),
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        secure: None,
+        rtcp_mux: false,
+        comfort_noise: false,
     }
 }
 
@@ -68,11 +74,25 @@ fn pcmu() -> Media {
 impl Rig {
     /// A path with its gate shut.
     fn shut(media: &Media) -> Self {
-        let mut path = AudioPath::new(CONFIG);
+        let mut path = AudioPath::new(config());
         path.set_whatsapp(formats(OPUS, 126));
         path.set_pbx(media).expect("libopus");
         let start = epoch();
         Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new(), own_to_pbx: Vec::new() }
+    }
+
+    /// A path with its gate shut whose owner has chosen.
+    fn choosing(media: &Media, options: SessionOptions) -> Self {
+        let mut rig = Self::shut(media);
+        rig.path = AudioPath::new(PathConfig {
+            to_whatsapp: TO_WHATSAPP,
+            to_pbx: TO_PBX,
+            opus_complexity: 5,
+            options,
+        });
+        rig.path.set_whatsapp(formats(OPUS, 126));
+        rig.path.set_pbx(media).expect("libopus");
+        rig
     }
 
     /// An open path that has sent its first frame of silence.
@@ -115,11 +135,19 @@ impl Rig {
         });
     }
 
+    fn events(&mut self) -> Vec<PathEvent> {
+        std::iter::from_fn(|| self.path.poll()).collect()
+    }
+
     fn digits(&mut self) -> String {
         std::iter::from_fn(|| self.path.poll())
             .filter_map(|event| match event {
                 PathEvent::Digit { digit, .. } => Some(digit),
-                PathEvent::DigitEnded { .. } | PathEvent::FirstAudio(_) | PathEvent::Announced => None,
+                PathEvent::DigitEnded { .. }
+                | PathEvent::FirstAudio(_)
+                | PathEvent::Silent(_)
+                | PathEvent::Heard(_)
+                | PathEvent::Announced => None,
             })
             .collect()
     }

@@ -94,6 +94,9 @@ impl Leg {
             offered_as: pbx::OfferedAs::default(),
             ptime_ms: 20,
             direction: pbx::Direction::SendRecv,
+            secure: None,
+            rtcp_mux: false,
+            comfort_noise: false,
         }
     }
 
