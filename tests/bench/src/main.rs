@@ -2,6 +2,7 @@
 //!
 //! `./x bench media` builds and runs it; docs/performance.md says what the columns mean.
 
+mod codec;
 mod load;
 mod measure;
 mod ng;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Seconds that each run is measured for.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Our relay's effort in encoding Opus, 0 to 10.
+    #[arg(long, default_value_t = 5)]
+    complexity: u8,
     /// Runs of each row.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
@@ -56,7 +60,9 @@ struct Arguments {
 enum Part {
     /// Our relay, steered over standard input: what the benchmark starts.
     #[command(hide = true)]
-    Relay,
+    Relay { complexity: u8 },
+    /// What libopus asks for a frame, by complexity.
+    Codec,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,8 +79,10 @@ enum Which {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if matches!(arguments.part, Some(Part::Relay)) {
-        return relay::serve();
+    match arguments.part {
+        Some(Part::Relay { complexity }) => return relay::serve(complexity),
+        Some(Part::Codec) => return codec::print(),
+        None => {}
     }
     measure::prepare()?;
     measure::pin(arguments.load_core)?;
@@ -132,7 +140,7 @@ fn plan(arguments: &Arguments) -> Vec<(Work, usize, Kind)> {
 
 fn run(arguments: &Arguments, work: Work, calls: usize, kind: Kind) -> Result<Row> {
     let seconds = arguments.seconds.unwrap_or(if arguments.quick { 6 } else { 10 });
-    let mut subject = Subject::start(kind, arguments.core, arguments.load_core)?;
+    let mut subject = Subject::start(kind, arguments.complexity, (arguments.core, arguments.load_core))?;
     // It settles before its memory is read.
     std::thread::sleep(Duration::from_millis(300));
     let outcome = Load::new(work)?.run(&mut subject, calls, Duration::from_secs(seconds))?;
