@@ -12,7 +12,7 @@ const ROUNDS: usize = 5;
 
 /// Prints the table.
 pub(crate) fn print() -> Result<()> {
-    println!("| rate | complexity | encode us | decode us | octets |\n|---|---|---|---|---|");
+    println!("| Opus at | complexity | encode us | decode us | octets |\n|---|---|---|---|---|");
     for rate in [8000, 16_000] {
         let sound = speech(rate);
         for complexity in 0..=10 {

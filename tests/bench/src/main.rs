@@ -6,6 +6,7 @@ mod codec;
 mod load;
 mod measure;
 mod ng;
+mod packet;
 mod peer;
 mod relay;
 mod sound;
@@ -61,8 +62,8 @@ enum Part {
     /// Our relay, steered over standard input: what the benchmark starts.
     #[command(hide = true)]
     Relay { complexity: u8 },
-    /// What libopus asks for a frame, by complexity.
-    Codec,
+    /// What SRTP asks for a packet, and libopus for a frame; no relay, no network.
+    Costs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,7 +82,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Relay { complexity }) => return relay::serve(complexity),
-        Some(Part::Codec) => return codec::print(),
+        Some(Part::Costs) => {
+            packet::print()?;
+            println!();
+            return codec::print();
+        }
         None => {}
     }
     measure::prepare()?;
