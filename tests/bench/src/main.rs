@@ -115,9 +115,10 @@ fn plan(arguments: &Arguments) -> Vec<(Work, usize, Kind)> {
         (Work::Pass, 200, true),
         (Work::Pass, 500, true),
         (Work::Pass, 700, true),
+        // More than rtpengine carries on a core.
+        (Work::Pass, 1000, false),
         (Work::Transcode, 20, true),
         (Work::Transcode, 40, true),
-        // More than rtpengine carries on a core.
         (Work::Transcode, 100, false),
         (Work::Transcode, 140, false),
     ];
