@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use media_relay::sdp::crypto::Masked;
 use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::{SdpError, whatsapp};
 use media_relay::{Announcement, AudioSession, OpenError, SessionOptions};
@@ -206,8 +207,12 @@ fn try_from_whatsapp(
     let (mailbox, events) = Mailbox::new();
     let session =
         open_session(shared, &session_options(&shared.config().media, incoming.number, trunk), &mailbox)?;
+    let answer = session.whatsapp_answer(&remote).map_err(Unborn::WhatsAppSdp)?;
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
+    }
+    if remote.keying() != incoming.number.audio.keying {
+        warn!(keying = ?remote.keying(), "WhatsApp has other keys for this number than number.srtp says: answered in its way");
     }
     let id = &facts.mark.call;
     let span = span(id, Direction::WaToSip);
@@ -216,9 +221,8 @@ fn try_from_whatsapp(
     span.in_scope(|| {
         let caller = connect.caller.user().unwrap_or("anonymous");
         info!(trunk = trunk.name, caller = %shared.masked(&caller), "call from WhatsApp");
-        debug!(sdp = offer, "offer of WhatsApp");
+        debug!(sdp = %Masked(offer.as_bytes()), "offer of WhatsApp");
     });
-    let answer = session.whatsapp_answer(&remote);
     session.set_digits(pbx.digits());
     let settings = pbx.settings(shared.config().calls);
     let (call, announcement) = towards.call(settings, shared.now());
@@ -337,8 +341,14 @@ fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negoti
 }
 
 /// What the configuration says of the audio between this number and this trunk.
-fn session_options(media: &crate::config::Media, _number: &Number, _trunk: &Trunk) -> SessionOptions {
-    SessionOptions { jitter: media.jitter, ..SessionOptions::default() }
+fn session_options(media: &crate::config::Media, number: &Number, _trunk: &Trunk) -> SessionOptions {
+    SessionOptions {
+        jitter: media.jitter,
+        untouched: number.audio.prefers_g711,
+        keying: number.audio.keying,
+        additional_codecs: number.audio.additional_codecs.clone(),
+        ..SessionOptions::default()
+    }
 }
 
 fn open_session(
