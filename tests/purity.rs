@@ -38,6 +38,7 @@ const PURE: &[&str] = &[
     "media-relay/src/announcement.rs",
     "media-relay/src/event.rs",
     "media-relay/src/measuring.rs",
+    "media-relay/src/fuzzing.rs",
     "media-relay/src/hold.rs",
     "media-relay/src/options.rs",
     "media-relay/src/quality.rs",

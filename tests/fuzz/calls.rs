@@ -12,6 +12,8 @@ use sip_core::{
     RequestId, SessionTimer, Timers, Transport, TrunkProfile, Uri,
 };
 
+use crate::choices::Choices;
+
 const PEER: &str = "192.0.2.1:5060";
 const LOCAL: &str = "192.0.2.2:5060";
 /// More steps than any timer takes to run out.
@@ -55,29 +57,6 @@ const MORE: [&str; 16] = [
 ];
 const SDP: &str =
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
-
-/// Reads choices from the input; at its end all are 0.
-struct Choices<'a>(&'a [u8]);
-
-impl Choices<'_> {
-    fn byte(&mut self) -> u8 {
-        match self.0.split_first() {
-            Some((first, rest)) => {
-                self.0 = rest;
-                *first
-            }
-            None => 0,
-        }
-    }
-
-    fn coin(&mut self) -> bool {
-        self.byte() < 128
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::from(self.byte()) % choices.len()]
-    }
-}
 
 struct World<'a> {
     choices: Choices<'a>,

@@ -2,10 +2,16 @@
 //! (`./x fuzz`), and `cargo test` replays the corpus.
 
 mod calls;
+mod choices;
 mod digest;
+mod dtmf;
+mod media_sdp;
 mod message;
+mod rtcp;
+mod rtp;
 mod sdp;
 mod stream;
+mod stun;
 mod webhook;
 
 /// One thing that is fuzzed.
@@ -27,6 +33,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "digest", seeds: None, body: digest::digest },
     Target { name: "sdp", seeds: None, body: sdp::sdp },
     Target { name: "calls", seeds: None, body: calls::calls },
+    Target { name: "rtp", seeds: None, body: rtp::rtp },
+    Target { name: "rtcp", seeds: None, body: rtcp::rtcp },
+    Target { name: "dtmf", seeds: None, body: dtmf::dtmf },
+    Target { name: "stun", seeds: None, body: stun::stun },
+    Target { name: "media_sdp", seeds: None, body: media_sdp::media_sdp },
     Target { name: "webhook", seeds: None, body: webhook::webhook },
 ];
 

@@ -6,6 +6,8 @@
 mod announcement;
 mod codec;
 mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hold;
 #[doc(hidden)]
 pub mod measuring;

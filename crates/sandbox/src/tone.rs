@@ -6,6 +6,8 @@
 use std::f64::consts::TAU;
 use std::time::{Duration, Instant};
 
+use crate::chirp::{Chirp, Timing};
+
 /// Peak amplitude of a test tone: -12 dBFS, loud and far from clipping.
 const AMPLITUDE: f64 = 8231.0;
 /// Ten minutes at 8 kHz. What comes later is not recorded (the beginning is what is judged).
@@ -17,31 +19,47 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// Lowest and highest frequency that is searched for.
 const BAND: (f64, f64) = (100.0, 3400.0);
 
+/// What an end of a call speaks with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sound {
+    /// A steady tone of so many Hz.
+    Tone(f64),
+    /// One that climbs.
+    Chirp(Chirp),
+}
+
 /// A sine that goes on where it stopped, whatever the size of the blocks.
 #[derive(Debug, Clone)]
 pub struct Sine {
-    hz: f64,
+    sound: Sound,
     rate: f64,
     phase: f64,
+    /// Samples since the sound began.
+    since: f64,
 }
 
 impl Sine {
     /// A tone of `hz` for audio sampled `rate` times a second.
     pub fn new(hz: f64, rate: u32) -> Self {
-        Self { hz, rate: f64::from(rate), phase: 0.0 }
+        Self { sound: Sound::Tone(hz), rate: f64::from(rate), phase: 0.0, since: 0.0 }
     }
 
-    /// Goes on with another frequency, without a click.
-    pub fn set_hz(&mut self, hz: f64) {
-        self.hz = hz;
+    /// Goes on with another sound, without a click. A chirp begins.
+    pub fn say(&mut self, sound: Sound) {
+        self.sound = sound;
+        self.since = 0.0;
     }
 
     /// Writes the next samples.
     pub fn fill(&mut self, samples: &mut [i16]) {
-        let step = TAU * self.hz / self.rate;
         for sample in samples {
+            let hz = match &self.sound {
+                Sound::Tone(hz) => *hz,
+                Sound::Chirp(chirp) => chirp.hz_at(self.since / self.rate),
+            };
             *sample = (self.phase.sin() * AMPLITUDE) as i16;
-            self.phase = (self.phase + step) % TAU;
+            self.phase = (self.phase + TAU * hz / self.rate) % TAU;
+            self.since += 1.0;
         }
     }
 }
@@ -133,6 +151,11 @@ impl Recording {
             .filter(|(at, w)| *at >= since && level(w) > SILENCE_DBFS)
             .find(|(_, w)| share(w, self.rate, hz) > 0.6)
             .map(|(at, _)| at)
+    }
+
+    /// How the time of a chirp went by in what came in `[from, to)`; None where there was none.
+    pub fn timing(&self, chirp: &Chirp, from: Instant, to: Instant) -> Option<Timing> {
+        chirp.timing(&self.between(from, to).samples, self.rate)
     }
 
     /// How long a tone of `hz` sounds: so many pieces of 10 ms are hardly anything else.
@@ -238,6 +261,12 @@ fn steady_share(samples: &[i16], rate: u32, hz: f64) -> f64 {
     if total > 0.0 { at_hz / total } else { 0.0 }
 }
 
+/// The frequency of a band with the most energy in a short piece, to 2 Hz.
+pub(crate) fn dominant_in(samples: &[i16], rate: u32, (low, high): (f64, f64)) -> f64 {
+    let coarse = loudest(samples, rate, (low, high), 15.0);
+    loudest(samples, rate, (coarse - 16.0, coarse + 16.0), 2.0)
+}
+
 /// The frequency with the most energy, to 0.1 Hz for half a second of sound.
 pub fn dominant(samples: &[i16], rate: u32) -> f64 {
     // A tenth of a second has peaks 20 Hz wide: a coarse grid finds them, the longer piece is for the rest.
@@ -277,121 +306,4 @@ fn energy(samples: &[i16]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RATE: u32 = 8000;
-    const LIMIT: Duration = Duration::from_millis(60);
-
-    fn tone(hz: f64, samples: usize) -> Vec<i16> {
-        let mut out = vec![0; samples];
-        Sine::new(hz, RATE).fill(&mut out);
-        out
-    }
-
-    /// Packets of 20 ms, one every 20 ms.
-    fn record(samples: &[i16], start: Instant) -> Recording {
-        let mut recording = Recording::new(RATE);
-        for (i, packet) in samples.chunks(160).enumerate() {
-            recording.audio(start + Duration::from_millis(20 * i as u64), packet);
-        }
-        recording
-    }
-
-    #[test]
-    fn a_clean_tone_is_recognised() {
-        let heard = record(&tone(440.0, 24000), Instant::now()).analyse(LIMIT).unwrap();
-        assert!((heard.hz - 440.0).abs() < 1.0, "{heard:?}");
-        assert!(heard.share > 0.99 && heard.gaps.is_empty(), "{heard:?}");
-        assert!((heard.level_dbfs + 15.0).abs() < 0.2, "{heard:?}");
-        assert!(heard.is_tone(440.0) && !heard.is_tone(523.0));
-    }
-
-    #[test]
-    fn noise_and_two_tones_are_not_a_tone() {
-        let mut state = 1_u32;
-        let noise: Vec<i16> = (0..16000)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 18) as i16
-            })
-            .collect();
-        let heard = record(&noise, Instant::now()).analyse(LIMIT).unwrap();
-        assert!(heard.share < 0.2, "{heard:?}");
-
-        let (a, b) = (tone(440.0, 16000), tone(1000.0, 16000));
-        let both: Vec<i16> = a.iter().zip(&b).map(|(a, b)| a / 2 + b / 2).collect();
-        let heard = record(&both, Instant::now()).analyse(LIMIT).unwrap();
-        assert!(!heard.is_tone(440.0) && !heard.is_tone(1000.0), "{heard:?}");
-    }
-
-    #[test]
-    fn silence_is_not_heard() {
-        assert!(record(&[0; 16000], Instant::now()).analyse(LIMIT).is_none());
-        assert!(Recording::new(RATE).analyse(LIMIT).is_none());
-    }
-
-    #[test]
-    fn a_late_packet_after_the_first_second_is_a_gap() {
-        let start = Instant::now();
-        let sound = tone(440.0, 160);
-        let mut recording = Recording::new(RATE);
-        let late = |i: u64| if i >= 100 { 80 } else { 0 };
-        for i in 0..150 {
-            recording.audio(start + Duration::from_millis(20 * i + late(i)), &sound);
-        }
-        let gaps = recording.analyse(LIMIT).unwrap().gaps;
-        assert_eq!(gaps.len(), 1);
-        assert_eq!(gaps[0].length, Duration::from_millis(100));
-    }
-
-    #[test]
-    fn a_keypad_event_is_not_a_gap_but_silent_packets_are() {
-        let start = Instant::now();
-        let sound = tone(440.0, 160);
-        let mut recording = Recording::new(RATE);
-        for i in 0..150_u64 {
-            let at = start + Duration::from_millis(20 * i);
-            match i {
-                80..90 => recording.event(at),
-                110..116 => recording.audio(at, &[0; 160]),
-                _ => recording.audio(at, &sound),
-            }
-        }
-        let gaps = recording.analyse(LIMIT).unwrap().gaps;
-        assert_eq!(gaps.len(), 1, "{gaps:?}");
-        assert_eq!(gaps[0].length, Duration::from_millis(120));
-    }
-
-    #[test]
-    fn gaps_in_the_first_second_are_forgiven() {
-        let start = Instant::now();
-        let sound = tone(440.0, 160);
-        let mut recording = Recording::new(RATE);
-        let late = |i: u64| if i >= 10 { 300 } else { 0 };
-        for i in 0..150 {
-            recording.audio(start + Duration::from_millis(20 * i + late(i)), &sound);
-        }
-        assert!(recording.analyse(LIMIT).unwrap().gaps.is_empty());
-    }
-
-    #[test]
-    fn the_onset_of_a_second_tone_is_found_within_a_window() {
-        let start = Instant::now();
-        let mut sound = tone(440.0, 8000);
-        sound.extend(tone(1000.0, 8000));
-        let onset = record(&sound, start).onset(1000.0, start).unwrap();
-        assert_eq!(onset - start, Duration::from_secs(1));
-    }
-
-    #[test]
-    fn a_part_of_a_recording_holds_only_its_own_packets() {
-        let start = Instant::now();
-        let mut sound = tone(440.0, 16000);
-        sound.extend(tone(1000.0, 16000));
-        let whole = record(&sound, start);
-        let part = whole.between(start + Duration::from_secs(2), start + Duration::from_secs(9));
-        assert_eq!(part.packets(), 100);
-        assert!(part.analyse(LIMIT).unwrap().is_tone(1000.0));
-    }
-}
+mod tests;

@@ -10,11 +10,14 @@ use tokio::time::timeout;
 
 use super::change::{self, Change, Direction, Session};
 use super::core::{Core, PATIENCE};
+use super::manner::Manner;
 use super::media::Media;
+use super::sdp::{self, Ours, Remote};
+use super::secure::Crypto;
 use super::sip::Message;
 use super::{Codec, Missed, outgoing};
 use crate::ladder::Lane;
-use crate::tone::{Heard, Recording};
+use crate::tone::{Heard, Recording, Sound};
 
 /// Gaps shorter than this are not counted when a call is judged.
 const GAP: Duration = Duration::from_millis(60);
@@ -63,6 +66,9 @@ pub(super) struct Call {
     pub(super) peer: SocketAddr,
     pub(super) local_tag: String,
     pub(super) codecs: Vec<Codec>,
+    pub(super) manner: Manner,
+    /// Its keys, one for each suite.
+    pub(super) keys: Vec<Crypto>,
     pub(super) media: Media,
     pub(super) dialog: OnceLock<Dialog>,
     /// CSeq of the last request the phone sent in the dialog; 0 before the first.
@@ -108,6 +114,19 @@ impl Progress {
 }
 
 impl Call {
+    /// What it says of its own end in a first description.
+    pub(super) fn ours(&self) -> Ours<'_> {
+        let session = self.core.draw() >> 1;
+        Ours { local: self.media.local, session, manner: &self.manner, keys: &self.keys }
+    }
+
+    /// Begins to speak to what was agreed on.
+    pub(super) async fn connect(&self, remote: Remote) {
+        let ours = self.ours();
+        let keys = sdp::pair(&ours, &remote).map(|(ours, theirs)| (ours.clone(), theirs.clone()));
+        self.media.connect(remote, keys, self.core.draw()).await;
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.progress.borrow().ending.is_some()
     }
@@ -324,10 +343,21 @@ impl PhoneCall {
 
     /// Goes on with another tone; gives the time at which the first packet with it went out.
     pub async fn change_tone(&self, hz: f64) -> Instant {
-        self.0.media.tone(hz).await
+        self.say(Sound::Tone(hz)).await
     }
 
-    /// What has been heard so far, 8 kHz.
+    /// Goes on with another sound; gives the time at which the first packet with it went out.
+    pub async fn say(&self, sound: Sound) -> Instant {
+        self.0.media.say(sound).await
+    }
+
+    /// Packets heard so far, keypad events and those of sound that was not listened to as well.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.0.media.ear().borrow().packets
+    }
+
+    /// What has been heard so far, 8 kHz; 16 kHz of G.722.
     #[must_use]
     pub fn recording(&self) -> Recording {
         self.0.media.ear().borrow().recording.clone()

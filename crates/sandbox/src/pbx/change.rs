@@ -102,7 +102,7 @@ impl Session {
     fn answered(&mut self, call: &Call, offered: Direction, answer: &str) {
         let complaints = &call.core.complaints;
         sdp::changed(&self.theirs, answer, offered).into_iter().for_each(|c| complaints.add(c));
-        match sdp::read(answer, &call.codecs) {
+        match sdp::read(answer, &call.codecs, &call.manner) {
             Ok(remote) if remote != self.remote => {
                 complaints.add(format!("SDP: {remote:?} instead of {:?}, unasked", self.remote));
             }

@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::call::{Call, PhoneCall};
 use super::media::Complaints;
 use super::register::Registered;
+use super::secure::Crypto;
 use super::sip::{MAGIC_COOKIE, Message};
 use super::wire::{Transport, Wire};
-use super::{PhoneConfig, Policy, challenge, check};
+use super::{Codec, Manner, PhoneConfig, Policy, challenge, check};
 use crate::ladder::Lane;
 
 /// RFC 3261 17: estimate of the round trip, longest interval, and the end of patience.
@@ -64,6 +65,8 @@ pub(super) struct Book {
     pub(super) bridge: Option<SocketAddr>,
     pub(super) policy: Option<Policy>,
     pub(super) tone_hz: Option<f64>,
+    pub(super) codecs: Option<Vec<Codec>>,
+    pub(super) manner: Option<Manner>,
     pub(super) calls: HashMap<String, Arc<Call>>,
     pub(super) messages: VecDeque<String>,
     pub(super) counters: Counters,
@@ -109,6 +112,11 @@ impl Core {
     /// A tag or a part of a Call-ID.
     pub(super) fn token(&self) -> String {
         format!("{:016x}", self.draw())
+    }
+
+    /// Keys for a call, one for each suite.
+    pub(super) fn keys(&self, manner: &Manner) -> Vec<Crypto> {
+        (1..).zip(&manner.suites).map(|(tag, suite)| Crypto::new(tag, *suite, &mut || self.draw())).collect()
     }
 
     /// A Via line for a new transaction.

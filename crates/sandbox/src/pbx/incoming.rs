@@ -85,7 +85,7 @@ async fn refuse(call: &Call, status: u16, reason: &str) {
 }
 
 async fn accept(call: &Arc<Call>) {
-    let remote = match sdp::read(&call.invite.body, &call.codecs) {
+    let remote = match sdp::read(&call.invite.body, &call.codecs, &call.manner) {
         Ok(remote) => remote,
         Err(complaint) => {
             call.core.complaints.add(complaint);
@@ -98,10 +98,10 @@ async fn accept(call: &Arc<Call>) {
         .with_to_tag(&call.local_tag)
         .with("Contact", contact(&call.core))
         .with("Allow", ALLOW)
-        .with_sdp(sdp::answer(call.media.local, call.core.draw() >> 1, &remote));
+        .with_sdp(sdp::answer(&call.ours(), &remote));
     let _ = call.dialog.set(dialog(call, &ok, &remote));
     *call.session.lock().await = Some(Session::new(&ok.body, &call.invite.body, &remote));
-    call.media.connect(remote, call.core.draw()).await;
+    call.connect(remote).await;
     let answered = std::time::Instant::now();
     if insist(call, ok).await {
         call.progress.send_modify(|progress| progress.answered = Some(answered));

@@ -1,4 +1,4 @@
-//! A call's sound: one UDP socket and one task that speaks every 20 ms,
+//! A call's sound: one UDP socket and one task that speaks packet by packet,
 //! records what comes, and complains of packets that should not have come.
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,16 +8,19 @@ use std::{future, io};
 
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Interval, interval};
+use tokio::time::{Interval, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::change::Direction;
 use super::rtp::{Keypad, Packet, is_rtcp};
 use super::sdp::Remote;
+use super::secure::{Crypto, Secure};
 use super::talker::{Key, Talker};
-use super::voice::{FRAME, RATE, Voice};
+use super::voice::{RATE, Voice};
+use super::{Codec, Manner};
 use crate::ladder::{Ladder, Lane};
-use crate::tone::Recording;
+use crate::rough::Road;
+use crate::tone::{Recording, Sound};
 
 /// Orders that wait for the task; who gives more waits.
 const ORDERS: usize = 64;
@@ -49,11 +52,16 @@ impl Complaints {
 pub(super) struct Ear {
     pub(super) recording: Recording,
     pub(super) keypad: Keypad,
+    /// All RTP that was good.
+    pub(super) packets: u64,
 }
 
+/// The keys of both ends, ours first.
+type Keys = Option<(Crypto, Crypto)>;
+
 enum Order {
-    Connect { remote: Remote, seed: u64 },
-    Tone { hz: f64, sent: oneshot::Sender<Instant> },
+    Connect { remote: Box<Remote>, keys: Keys, seed: u64 },
+    Say { sound: Sound, sent: oneshot::Sender<Instant> },
     Press(Key),
     Turn(Direction),
 }
@@ -70,18 +78,21 @@ impl Media {
     /// Binds a port and starts to listen.
     pub(super) async fn open(
         ip: IpAddr,
-        hz: f64,
+        (sound, manner): (Sound, Manner),
         complaints: Complaints,
         note: (Ladder, String),
     ) -> io::Result<Self> {
         let socket = UdpSocket::bind((ip, 0)).await?;
         let local = socket.local_addr()?;
         let (orders, inbox) = mpsc::channel(ORDERS);
-        let (mouth, ear) = watch::channel(Ear { recording: Recording::new(RATE), keypad: Keypad::default() });
+        let ear = Ear { recording: Recording::new(RATE), keypad: Keypad::default(), packets: 0 };
+        let (mouth, ear) = watch::channel(ear);
         let stop = CancellationToken::new();
         let line = Line {
             socket,
-            hz,
+            sound,
+            road: Road::new(manner.rough),
+            manner,
             ear: mouth,
             complaints,
             note,
@@ -96,14 +107,14 @@ impl Media {
     }
 
     /// Starts to speak to `remote`.
-    pub(super) async fn connect(&self, remote: Remote, seed: u64) {
-        let _ = self.orders.send(Order::Connect { remote, seed }).await;
+    pub(super) async fn connect(&self, remote: Remote, keys: Keys, seed: u64) {
+        let _ = self.orders.send(Order::Connect { remote: Box::new(remote), keys, seed }).await;
     }
 
-    /// Changes the tone; gives the time at which the first packet with it went out.
-    pub(super) async fn tone(&self, hz: f64) -> Instant {
+    /// Changes the sound; gives the time at which the first packet with it went out.
+    pub(super) async fn say(&self, sound: Sound) -> Instant {
         let (sent, went_out) = oneshot::channel();
-        let _ = self.orders.send(Order::Tone { hz, sent }).await;
+        let _ = self.orders.send(Order::Say { sound, sent }).await;
         went_out.await.unwrap_or_else(|_| Instant::now())
     }
 
@@ -137,7 +148,9 @@ impl Drop for Media {
 /// The task's own side.
 struct Line {
     socket: UdpSocket,
-    hz: f64,
+    sound: Sound,
+    manner: Manner,
+    road: Road,
     ear: watch::Sender<Ear>,
     complaints: Complaints,
     note: (Ladder, String),
@@ -154,6 +167,10 @@ struct Talking {
     remote: Remote,
     talker: Talker,
     decoder: Voice,
+    secure: Option<Secure>,
+    /// Samples in a packet that comes.
+    frame: usize,
+    since: Instant,
     clock: Interval,
     changed: Option<oneshot::Sender<Instant>>,
 }
@@ -175,7 +192,8 @@ impl Line {
                 biased;
                 () = stop.cancelled() => return,
                 Some(order) = inbox.recv() => self.order(order),
-                () = tick(&mut self.talking) => self.speak().await,
+                () = tick(self.talking.as_mut().map(|talking| &mut talking.clock)) => self.speak().await,
+                () = arrival(self.road.deadline()) => self.deliver().await,
                 Ok((length, from)) = self.socket.recv_from(&mut buffer) => {
                     self.datagram(&buffer[..length], from, Instant::now());
                 }
@@ -185,18 +203,14 @@ impl Line {
 
     fn order(&mut self, order: Order) {
         match order {
-            Order::Connect { remote, seed } => match (Voice::new(remote.codec), Voice::new(remote.codec)) {
-                (Ok(encoder), Ok(decoder)) => {
-                    let talker = Talker::new(remote.clone(), encoder, self.hz, seed);
-                    let clock = interval(Duration::from_millis(20));
-                    self.talking = Some(Talking { remote, talker, decoder, clock, changed: None });
-                }
-                (Err(error), _) | (_, Err(error)) => self.complaints.add(error.to_string()),
+            Order::Connect { remote, keys, seed } => match self.connect(*remote, keys, seed) {
+                Ok(talking) => self.talking = Some(talking),
+                Err(complaint) => self.complaints.add(complaint),
             },
-            Order::Tone { hz, sent } => {
-                self.hz = hz;
+            Order::Say { sound, sent } => {
+                self.sound = sound;
                 if let Some(talking) = &mut self.talking {
-                    talking.talker.set_hz(hz);
+                    talking.talker.say(sound);
                     talking.changed = Some(sent);
                 }
             }
@@ -212,26 +226,75 @@ impl Line {
         }
     }
 
+    fn connect(&self, remote: Remote, keys: Keys, seed: u64) -> Result<Talking, String> {
+        let voice = || Voice::new(remote.codec).map_err(|error| error.to_string());
+        let (encoder, decoder) = (voice()?, voice()?);
+        let secure = keys.map(|(ours, theirs)| Secure::new(&ours, &theirs)).transpose()?;
+        // The bridge relays WhatsApp's Opus, in packets of 20 ms.
+        let frame = decoder.samples(if remote.codec == Codec::Opus { 20 } else { self.manner.ptime });
+        if decoder.rate() != RATE {
+            let rate = decoder.rate();
+            self.ear.send_modify(|ear| ear.recording = Recording::new(rate));
+        }
+        let ptime = self.manner.ptime;
+        let mut talker = Talker::new(remote.clone(), (encoder, ptime), self.sound, seed);
+        if self.manner.attention < Duration::MAX {
+            talker.keep_refrain();
+        }
+        let clock = interval(Duration::from_millis(ptime.into()));
+        let since = Instant::now();
+        Ok(Talking { remote, talker, decoder, secure, frame, since, clock, changed: None })
+    }
+
     async fn speak(&mut self) {
         let Some(talking) = &mut self.talking else { return };
         if self.mute {
             return talking.talker.skip();
         }
+        let now = Instant::now();
+        if now.saturating_duration_since(talking.since) >= self.manner.attention {
+            talking.talker.leave();
+        }
         for packet in talking.talker.tick() {
-            // A port nobody listens on yet answers with ICMP; the next packet is in 20 ms.
-            let _ = self.socket.send_to(&packet.to_bytes(), talking.remote.address).await;
+            let plain = packet.to_bytes();
+            match talking.secure.as_mut().map_or_else(|| Ok(plain.clone()), |secure| secure.protect(&plain)) {
+                Ok(bytes) => self.road.send(now, bytes),
+                Err(complaint) => self.complaints.add(complaint),
+            }
         }
         if let Some(changed) = talking.changed.take() {
-            let _ = changed.send(Instant::now());
+            let _ = changed.send(now);
+        }
+        self.deliver().await;
+    }
+
+    /// Sends what has made its way.
+    async fn deliver(&mut self) {
+        let Some(to) = self.talking.as_ref().map(|talking| talking.remote.address) else { return };
+        while let Some(bytes) = self.road.poll(Instant::now()) {
+            // A port nobody listens on yet answers with ICMP; the next packet comes soon.
+            let _ = self.socket.send_to(&bytes, to).await;
         }
     }
 
     fn datagram(&mut self, bytes: &[u8], from: SocketAddr, at: Instant) {
-        if is_rtcp(bytes) {
-            return;
-        }
-        if let Err(complaint) = Packet::parse(bytes).and_then(|packet| self.packet(&packet, from, at)) {
+        let plain = match self.open(bytes) {
+            Ok(Some(plain)) => plain,
+            Ok(None) => return,
+            Err(complaint) => return self.complaints.add(complaint),
+        };
+        if let Err(complaint) = Packet::parse(&plain).and_then(|packet| self.packet(&packet, from, at)) {
             self.complaints.add(complaint);
+        }
+    }
+
+    /// A packet of sound as it was before its encryption; none where it is RTCP.
+    fn open(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let Some(talking) = &mut self.talking else { return Ok(None) };
+        match &mut talking.secure {
+            Some(secure) if is_rtcp(bytes) => secure.open_rtcp(bytes).map(|()| None),
+            Some(secure) => secure.open(bytes).map(Some),
+            None => Ok((!is_rtcp(bytes)).then(|| bytes.to_vec())),
         }
     }
 
@@ -247,22 +310,31 @@ impl Line {
             return Err("RTP: comes although the phone said that it receives nothing".to_owned());
         }
         let sound = packet.payload_type == talking.remote.payload;
-        let pace = check_pace(self.stream.as_ref(), packet, sound, talking.remote.codec.clock());
+        let ms = talking.frame / talking.decoder.samples(1);
+        let step = talking.remote.codec.clock() / 1000 * ms as u32;
+        let pace = check_pace(self.stream.as_ref(), packet, sound, step);
         self.stream = Some(Incoming {
             ssrc: packet.ssrc,
             sequence: packet.sequence,
             timestamp: packet.timestamp,
             sound,
         });
-        if sound {
+        let attends = at.saturating_duration_since(talking.since) < self.manner.attention;
+        self.ear.send_if_modified(|ear| {
+            ear.packets += 1;
+            false
+        });
+        if sound && !attends {
+            // Counted, and that is all.
+        } else if sound {
             let samples = talking.decoder.decode(&packet.payload)?;
-            let size = samples.len();
+            let (size, frame) = (samples.len(), talking.frame);
             self.ear.send_modify(|ear| ear.recording.audio(at, &samples));
             if std::mem::take(&mut self.quiet) {
                 self.note("first sound".to_owned());
             }
-            if size != FRAME {
-                return Err(format!("RTP: packet of {size} samples, 20 ms were agreed"));
+            if size != frame {
+                return Err(format!("RTP: packet of {size} samples, {frame} were agreed"));
             }
         } else if talking.remote.events == Some(packet.payload_type) {
             self.key(packet, at)?;
@@ -292,24 +364,32 @@ impl Line {
     }
 }
 
-/// One SSRC, and between two packets of sound in sequence a step of 20 ms.
-fn check_pace(last: Option<&Incoming>, packet: &Packet, sound: bool, clock: u32) -> Result<(), String> {
+/// One SSRC, and between two packets of sound in sequence the step of a packet.
+fn check_pace(last: Option<&Incoming>, packet: &Packet, sound: bool, wanted: u32) -> Result<(), String> {
     let Some(last) = last else { return Ok(()) };
     if last.ssrc != packet.ssrc {
         return Err("RTP: the SSRC changed in the call".to_owned());
     }
     let next = packet.sequence == last.sequence.wrapping_add(1);
     let step = packet.timestamp.wrapping_sub(last.timestamp);
-    if next && sound && last.sound && !packet.marker && step != clock / 50 {
+    if next && sound && last.sound && !packet.marker && step != wanted {
         return Err(format!("RTP: timestamp went on by {step} in one packet"));
     }
     Ok(())
 }
 
-async fn tick(talking: &mut Option<Talking>) {
-    match talking {
-        Some(talking) => {
-            talking.clock.tick().await;
+/// Until a packet has made its way.
+async fn arrival(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => future::pending().await,
+    }
+}
+
+async fn tick(clock: Option<&mut Interval>) {
+    match clock {
+        Some(clock) => {
+            clock.tick().await;
         }
         None => future::pending().await,
     }

@@ -12,12 +12,14 @@ mod core;
 mod digest;
 pub(crate) mod g711;
 mod incoming;
+mod manner;
 mod media;
 mod outgoing;
 mod phone;
 mod register;
 mod rtp;
 mod sdp;
+mod secure;
 mod sip;
 mod talker;
 #[cfg(test)]
@@ -33,8 +35,10 @@ pub use call::{Ending, PhoneCall};
 pub use change::{Change, Direction};
 pub use core::Counters;
 pub use digest::{Hash, Login};
+pub use manner::{Manner, Security};
 pub use phone::Phone;
 pub use register::Registered;
+pub use secure::Suite;
 pub use wire::{TlsFiles, Transport};
 
 use crate::ladder::Ladder;
@@ -54,6 +58,8 @@ pub struct PhoneConfig {
     pub codecs: Vec<Codec>,
     /// The tone it speaks with.
     pub tone_hz: f64,
+    /// How it sends and takes its sound.
+    pub manner: Manner,
     /// What it does with a call that comes in.
     pub policy: Policy,
     /// What it answers the bridge's challenges with; its calls expect to be challenged then.
@@ -75,6 +81,7 @@ impl PhoneConfig {
             user: "1001".to_owned(),
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             tone_hz: 440.0,
+            manner: Manner::default(),
             policy: Policy::Answer { ring: Duration::from_millis(200) },
             login: None,
             demands: None,
@@ -92,6 +99,8 @@ pub enum Codec {
     Pcma,
     /// Opus, RFC 7587.
     Opus,
+    /// G.722 at 64 kbit/s.
+    G722,
 }
 
 impl fmt::Display for Codec {
@@ -100,6 +109,7 @@ impl fmt::Display for Codec {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
             Self::Opus => "Opus",
+            Self::G722 => "G722",
         })
     }
 }
@@ -134,6 +144,8 @@ pub struct DialOptions {
     pub tone_hz: Option<f64>,
     /// Its codecs.
     pub codecs: Option<Vec<Codec>>,
+    /// How it sends and takes its sound.
+    pub manner: Option<Manner>,
     /// User part of From and Contact.
     pub caller: Option<String>,
     /// More headers for the INVITE.

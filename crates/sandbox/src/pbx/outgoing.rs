@@ -111,7 +111,7 @@ fn same_dialog(call: &Call, response: &Message) {
 
 /// A 2xx: ACK, sound, and BYE at once if the call is no longer wanted.
 async fn accepted(call: &Arc<Call>, response: &Message, cancelled: bool) {
-    let remote = sdp::read(&response.body, &call.codecs);
+    let remote = sdp::read(&response.body, &call.codecs, &call.manner);
     let target = response.contact().unwrap_or_default().to_owned();
     let _ = call.dialog.set(Dialog {
         local: call.invite.header("From").unwrap_or_default().to_owned(),
@@ -127,7 +127,7 @@ async fn accepted(call: &Arc<Call>, response: &Message, cancelled: bool) {
         Ok(remote) => {
             let session = Session::new(&call.invite.body, &response.body, &remote);
             *call.session.lock().await = Some(session);
-            call.media.connect(remote, call.core.draw()).await;
+            call.connect(remote).await;
         }
         Err(complaint) => call.core.complaints.add(complaint),
     }

@@ -13,10 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::call::{Call, PhoneCall, Progress};
 use super::core::{Core, Counters};
 use super::media::Media;
+use super::sdp::Ours;
 use super::sip::{Message, uri_of, user_of};
 use super::wire::{Received, Wire};
-use super::{DialOptions, Missed, PhoneConfig, Policy, challenge, check, incoming, outgoing, register, sdp};
+use super::{
+    Codec, DialOptions, Manner, Missed, PhoneConfig, Policy, challenge, check, incoming, outgoing, register,
+    sdp,
+};
 use crate::ladder::Lane;
+use crate::tone::Sound;
 
 /// Calls that wait for [`Phone::incoming`]; later ones are served but not handed over.
 const INCOMING: usize = 256;
@@ -68,6 +73,16 @@ impl Phone {
         self.core.book().tone_hz = Some(hz);
     }
 
+    /// The codecs that calls from now on come in with.
+    pub fn set_codecs(&self, codecs: Vec<Codec>) {
+        self.core.book().codecs = Some(codecs);
+    }
+
+    /// How calls that come in from now on send and take their sound.
+    pub fn set_manner(&self, manner: Manner) {
+        self.core.book().manner = Some(manner);
+    }
+
     /// Calls a number; the INVITE is on its way when this returns.
     ///
     /// # Errors
@@ -87,7 +102,9 @@ impl Phone {
         let codecs = options.codecs.unwrap_or_else(|| core.config.codecs.clone());
         let user = options.caller.as_deref().unwrap_or(&core.config.user);
         let (key, tag) = (digits(number), core.token());
-        let media = self.media(options.tone_hz, &key).await?;
+        let manner = options.manner.unwrap_or_else(|| core.config.manner.clone());
+        let keys = core.keys(&manner);
+        let media = open_media(core, options.tone_hz, &key, &manner).await?;
         let mut invite = Message::request("INVITE", &format!("sip:{number}@{bridge}"))
             .with("Via", core.via())
             .with("From", format!("<sip:{user}@{}>;tag={tag}", core.local))
@@ -99,7 +116,8 @@ impl Phone {
         for (name, value) in &options.headers {
             invite = invite.with(name, value);
         }
-        let invite = invite.with_sdp(sdp::offer(media.local, core.draw() >> 1, &codecs));
+        let ours = Ours { local: media.local, session: core.draw() >> 1, manner: &manner, keys: &keys };
+        let invite = invite.with_sdp(sdp::offer(&ours, &codecs));
         let invite = challenge::invite(core, bridge, invite, &key).await?;
         let number_sent = invite.cseq().map_or(1, |(number, _)| number);
         let call = Arc::new(Call {
@@ -111,6 +129,8 @@ impl Phone {
             peer: bridge,
             local_tag: tag,
             codecs,
+            manner,
+            keys,
             media,
             dialog: OnceLock::new(),
             cseq: AtomicU32::new(number_sent),
@@ -120,10 +140,6 @@ impl Phone {
         core.keep(&call);
         tokio::spawn(outgoing::invite(Arc::clone(&call)));
         Ok(PhoneCall(call))
-    }
-
-    async fn media(&self, hz: Option<f64>, key: &str) -> io::Result<Media> {
-        open_media(&self.core, hz, key).await
     }
 
     /// The next call that comes in, whatever the policy does with it.
@@ -200,10 +216,10 @@ impl Phone {
     }
 }
 
-async fn open_media(core: &Core, hz: Option<f64>, key: &str) -> io::Result<Media> {
+async fn open_media(core: &Core, hz: Option<f64>, key: &str, manner: &Manner) -> io::Result<Media> {
     let hz = hz.or(core.book().tone_hz).unwrap_or(core.config.tone_hz);
-    Media::open(core.config.ip, hz, core.complaints.clone(), (core.config.ladder.clone(), key.to_owned()))
-        .await
+    let note = (core.config.ladder.clone(), key.to_owned());
+    Media::open(core.config.ip, (Sound::Tone(hz), manner.clone()), core.complaints.clone(), note).await
 }
 
 /// Takes messages until the phone is stopped.
@@ -264,7 +280,9 @@ async fn request(core: &Arc<Core>, call: Option<Arc<Call>>, message: Message, fr
 /// A call comes in.
 async fn invited(core: &Arc<Core>, invite: Message, from: SocketAddr) {
     let (number, key) = caller(&invite);
-    let Ok(media) = open_media(core, None, &key).await else {
+    let manner = core.book().manner.clone().unwrap_or_else(|| core.config.manner.clone());
+    let keys = core.keys(&manner);
+    let Ok(media) = open_media(core, None, &key, &manner).await else {
         let refusal = Message::response(&invite, 500, "No Port").with_to_tag(&core.token());
         return core.reply(from, &invite, refusal, &key).await;
     };
@@ -277,7 +295,9 @@ async fn invited(core: &Arc<Core>, invite: Message, from: SocketAddr) {
         invite,
         peer: from,
         local_tag: core.token(),
-        codecs: core.config.codecs.clone(),
+        codecs: core.book().codecs.clone().unwrap_or_else(|| core.config.codecs.clone()),
+        manner,
+        keys,
         media,
         dialog: OnceLock::new(),
         cseq: AtomicU32::new(0),

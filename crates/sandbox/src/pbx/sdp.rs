@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Codec, Direction};
+use super::secure::Crypto;
+use super::{Codec, Direction, Manner, Security};
 
 /// Payload number of keypad events on an 8 kHz line, the habit of most PBXs.
 const EVENTS_8K: u8 = 101;
@@ -16,6 +17,30 @@ pub(super) struct Remote {
     pub(super) codec: Codec,
     pub(super) payload: u8,
     pub(super) events: Option<u8>,
+    /// `RTP/AVP`, ...
+    pub(super) profile: String,
+    /// The suites and keys it names, those that the phone knows.
+    pub(super) cryptos: Vec<Crypto>,
+    /// RTCP may come on the same port.
+    pub(super) rtcp_mux: bool,
+}
+
+/// What the phone says of its own end.
+pub(super) struct Ours<'a> {
+    pub(super) local: SocketAddr,
+    pub(super) session: u64,
+    pub(super) manner: &'a Manner,
+    /// Its keys, one for each suite of its manner.
+    pub(super) keys: &'a [Crypto],
+}
+
+#[cfg(test)]
+impl Remote {
+    /// A stream of plain RTP.
+    pub(super) fn plain(address: SocketAddr, codec: Codec, payload: u8) -> Self {
+        let profile = "RTP/AVP".to_owned();
+        Self { address, codec, payload, events: None, profile, cryptos: Vec::new(), rtcp_mux: false }
+    }
 }
 
 impl Codec {
@@ -28,6 +53,7 @@ impl Codec {
             Self::Pcmu => 0,
             Self::Pcma => 8,
             Self::Opus => 111,
+            Self::G722 => 9,
         }
     }
 
@@ -36,12 +62,14 @@ impl Codec {
             Self::Pcmu => "PCMU/8000",
             Self::Pcma => "PCMA/8000",
             Self::Opus => "opus/48000/2",
+            // RFC 3551 4.5.2: half of what it is, by an old mistake.
+            Self::G722 => "G722/8000",
         }
     }
 }
 
 /// An offer with the codecs in their order, and keypad events on each clock in use.
-pub(super) fn offer(local: SocketAddr, session: u64, codecs: &[Codec]) -> String {
+pub(super) fn offer(ours: &Ours<'_>, codecs: &[Codec]) -> String {
     let mut payloads: Vec<(u8, String)> =
         codecs.iter().map(|c| (c.payload(), c.rtpmap().to_owned())).collect();
     for (clock, number) in [(8000, EVENTS_8K), (48_000, EVENTS_48K)] {
@@ -49,23 +77,37 @@ pub(super) fn offer(local: SocketAddr, session: u64, codecs: &[Codec]) -> String
             payloads.push((number, format!("telephone-event/{clock}")));
         }
     }
-    write(local, session, &payloads)
+    let keys = if ours.manner.security == Security::Off { &[] } else { ours.keys };
+    write(ours, ours.manner.profile(), &payloads, keys)
 }
 
 /// The answer that takes what `remote` says, with the payload numbers of the offer.
-pub(super) fn answer(local: SocketAddr, session: u64, remote: &Remote) -> String {
+pub(super) fn answer(ours: &Ours<'_>, remote: &Remote) -> String {
     let mut payloads = vec![(remote.payload, remote.codec.rtpmap().to_owned())];
     payloads
         .extend(remote.events.map(|number| (number, format!("telephone-event/{}", remote.codec.clock()))));
-    write(local, session, &payloads)
+    // RFC 4568 5.1.2: with the tag of what is taken.
+    let taken = pair(ours, remote).map(|(ours, theirs)| ours.tagged(theirs.tag));
+    write(ours, &remote.profile, &payloads, taken.as_slice())
 }
 
-fn write(local: SocketAddr, session: u64, payloads: &[(u8, String)]) -> String {
+/// The keys of both ends, once a suite is agreed on: the first of theirs that the phone takes. An answer names the
+/// tag of the offer, and no other suite.
+pub(super) fn pair<'a>(ours: &Ours<'a>, remote: &'a Remote) -> Option<(&'a Crypto, &'a Crypto)> {
+    if ours.manner.security == Security::Off {
+        return None;
+    }
+    let key = |theirs: &&'a Crypto| ours.keys.iter().find(|key| key.suite == theirs.suite);
+    remote.cryptos.iter().find_map(|theirs| Some((key(&theirs)?, theirs)))
+}
+
+fn write(ours: &Ours<'_>, profile: &str, payloads: &[(u8, String)], keys: &[Crypto]) -> String {
+    let Ours { local, session, manner, .. } = ours;
     let family = if local.is_ipv6() { "IP6" } else { "IP4" };
     let (ip, port) = (local.ip(), local.port());
     let numbers: String = payloads.iter().map(|(number, _)| format!(" {number}")).collect();
     let mut sdp = format!(
-        "v=0\r\no=phone {session} 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP{numbers}\r\n"
+        "v=0\r\no=phone {session} 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} {profile}{numbers}\r\n"
     );
     for (number, name) in payloads {
         sdp.push_str(&format!("a=rtpmap:{number} {name}\r\n"));
@@ -73,7 +115,13 @@ fn write(local: SocketAddr, session: u64, payloads: &[(u8, String)]) -> String {
             sdp.push_str(&format!("a=fmtp:{number} 0-15\r\n"));
         }
     }
-    sdp.push_str("a=ptime:20\r\na=sendrecv\r\n");
+    for key in keys {
+        sdp.push_str(&format!("a=crypto:{}\r\n", key.write()));
+    }
+    if manner.rtcp_mux {
+        sdp.push_str("a=rtcp-mux\r\n");
+    }
+    sdp.push_str(&format!("a=ptime:{}\r\na=sendrecv\r\n", manner.ptime));
     sdp
 }
 
@@ -130,9 +178,19 @@ pub(super) fn changed(before: &str, answer: &str, offered: Direction) -> Vec<Str
 
 /// Reads the bridge's offer or answer. What a plain audio description can get
 /// wrong is refused with a sentence.
-pub(super) fn read(sdp: &str, codecs: &[Codec]) -> Result<Remote, String> {
+pub(super) fn read(sdp: &str, codecs: &[Codec], manner: &Manner) -> Result<Remote, String> {
     let lines = lines(sdp)?;
-    let (address, payloads) = media(&lines)?;
+    let (address, profile, payloads) = media(&lines)?;
+    if !manner.takes(&profile) {
+        return Err(format!("SDP: unexpected profile {profile}"));
+    }
+    let attributes = || lines.iter().filter(|(kind, _)| *kind == 'a').map(|(_, value)| *value);
+    let cryptos: Vec<Crypto> =
+        attributes().filter_map(|value| Crypto::parse(value.strip_prefix("crypto:")?)).collect();
+    if profile.starts_with("RTP/SAVP") && cryptos.is_empty() {
+        return Err(format!("SDP: {profile} without a key that the phone can use"));
+    }
+    let rtcp_mux = attributes().any(|value| value == "rtcp-mux");
     let (payload, codec) = payloads
         .iter()
         .find_map(|number| {
@@ -146,7 +204,8 @@ pub(super) fn read(sdp: &str, codecs: &[Codec]) -> Result<Remote, String> {
     let wanted = format!("telephone-event/{}", codec.clock());
     let is_event =
         |number: &&u8| rtpmap(&lines, **number).is_some_and(|name| name.eq_ignore_ascii_case(&wanted));
-    Ok(Remote { address, codec, payload, events: payloads.iter().find(is_event).copied() })
+    let events = payloads.iter().find(is_event).copied();
+    Ok(Remote { address, codec, payload, events, profile, cryptos, rtcp_mux })
 }
 
 type Lines<'a> = Vec<(char, &'a str)>;
@@ -171,11 +230,11 @@ fn lines(sdp: &str) -> Result<Lines<'_>, String> {
     }
 }
 
-/// Address and payload numbers of the only stream.
-fn media(lines: &Lines<'_>) -> Result<(SocketAddr, Vec<u8>), String> {
+/// Address, profile and payload numbers of the only stream.
+fn media(lines: &Lines<'_>) -> Result<(SocketAddr, String, Vec<u8>), String> {
     let value = |wanted: char| lines.iter().find(|(kind, _)| *kind == wanted).map_or("", |(_, value)| *value);
     let words: Vec<&str> = value('m').split(' ').collect();
-    let ["audio", port, "RTP/AVP", numbers @ ..] = words.as_slice() else {
+    let ["audio", port, profile, numbers @ ..] = words.as_slice() else {
         return Err(format!("SDP: unexpected m={}", words.join(" ")));
     };
     let ip: Option<IpAddr> = value('c').split(' ').nth(2).and_then(|ip| ip.parse().ok());
@@ -193,7 +252,7 @@ fn media(lines: &Lines<'_>) -> Result<(SocketAddr, Vec<u8>), String> {
                 .ok_or_else(|| format!("SDP: payload number {number}"))
         })
         .collect::<Result<_, _>>()?;
-    Ok((SocketAddr::new(ip, port), payloads))
+    Ok((SocketAddr::new(ip, port), (*profile).to_owned(), payloads))
 }
 
 /// Name and clock of a payload number; the static ones need no line (RFC 3551).
@@ -205,90 +264,11 @@ fn rtpmap(lines: &Lines<'_>, number: u8) -> Option<String> {
         .or(match number {
             0 => Some("PCMU/8000"),
             8 => Some("PCMA/8000"),
+            9 => Some("G722/8000"),
             _ => None,
         })
         .map(str::to_owned)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ALL: [Codec; 3] = [Codec::Opus, Codec::Pcma, Codec::Pcmu];
-
-    fn local() -> SocketAddr {
-        "127.0.0.1:4000".parse().unwrap()
-    }
-
-    #[test]
-    fn an_offer_is_read_and_answered_with_its_numbers() {
-        let offered = offer(local(), 7, &ALL);
-        assert!(offered.contains("m=audio 4000 RTP/AVP 111 8 0 101 102\r\n"), "{offered}");
-        let remote = read(&offered, &[Codec::Opus]).unwrap();
-        assert_eq!(remote, Remote { address: local(), codec: Codec::Opus, payload: 111, events: Some(102) });
-        let remote = read(&offered, &[Codec::Pcmu]).unwrap();
-        assert_eq!(remote, Remote { address: local(), codec: Codec::Pcmu, payload: 0, events: Some(101) });
-        let answered = answer("127.0.0.1:4002".parse().unwrap(), 8, &remote);
-        assert_eq!(read(&answered, &ALL).unwrap().payload, 0);
-        assert!(answered.contains("m=audio 4002 RTP/AVP 0 101\r\n"), "{answered}");
-    }
-
-    #[test]
-    fn static_numbers_need_no_rtpmap() {
-        let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9000 RTP/AVP 8\r\n";
-        assert_eq!(read(sdp, &ALL).unwrap().codec, Codec::Pcma);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let good =
-            answer(local(), 1, &Remote { address: local(), codec: Codec::Pcmu, payload: 0, events: None });
-        let broken = [
-            (good.replace("\r\n", "\n"), "CRLF"),
-            (good.replace("4000", "0"), "no usable address"),
-            (good.replace("RTP/AVP", "RTP/SAVP"), "unexpected m="),
-            (good.replace("v=0", "v=1"), "v=0"),
-            (good.replace("t=0 0\r\n", ""), "one t="),
-            (good.replace("PCMU", "G729"), "no codec"),
-            (good.replace("a=ptime:20", "ptime"), "malformed line"),
-            (good.replace("AVP 0", "AVP 200"), "payload number"),
-        ];
-        for (sdp, complaint) in broken {
-            let error = read(&sdp, &ALL).unwrap_err();
-            assert!(error.contains(complaint), "{error} for {complaint}");
-        }
-    }
-
-    #[test]
-    fn a_description_is_revised_with_its_version() {
-        let first = offer(local(), 1, &[Codec::Pcmu]);
-        assert_eq!(revise(&first, Direction::SendRecv), first);
-        let held = revise(&first, Direction::SendOnly);
-        assert_eq!(held, first.replace(" 1 1 IN", " 1 2 IN").replace("sendrecv", "sendonly"));
-        assert_eq!(origin(&revise(&held, Direction::Inactive)).unwrap().1, 3);
-    }
-
-    #[test]
-    fn mistakes_in_a_changed_answer_are_named() {
-        use Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
-        let first = offer(local(), 1, &[Codec::Pcmu]);
-        let second = revise(&first, RecvOnly);
-        let none: [&str; 0] = [];
-        assert_eq!(changed(&first, &first, SendRecv), none);
-        assert_eq!(changed(&first, &second, SendOnly), none);
-        assert_eq!(changed(&first, &revise(&first, Inactive), SendOnly), none);
-        let mistakes = [
-            (&first, offer(local(), 2, &[Codec::Pcmu]), SendRecv, "o= was phone 1"),
-            (&second, first.clone(), SendRecv, "version 1 after 2"),
-            (&first, first.replace("sendrecv", "recvonly"), SendRecv, "version 1 again"),
-            (&first, first.replace("o=phone 1 1", "o=phone 1"), SendRecv, "malformed o="),
-            (&first, first.clone(), SendOnly, "sendrecv is no answer to sendonly"),
-            (&first, second.clone(), RecvOnly, "recvonly is no answer to recvonly"),
-            (&first, second.clone(), Inactive, "recvonly is no answer to inactive"),
-        ];
-        for (before, answer, offered, complaint) in mistakes {
-            let complaints = changed(before, &answer, offered);
-            assert!(complaints.len() == 1 && complaints[0].contains(complaint), "{complaints:?}");
-        }
-    }
-}
+mod tests;

@@ -200,8 +200,11 @@ impl Peer {
         phone.set_bridge(self.sip.local_addr().unwrap());
         let call = phone.dial("2002").await.unwrap();
         let (invite, from) = self.take("INVITE").await;
-        let remote = sdp::read(&invite.body, &[Codec::Pcmu]).unwrap();
-        let answer = sdp::answer(self.rtp.local_addr().unwrap(), 7, &remote);
+        let remote = sdp::read(&invite.body, &[Codec::Pcmu], &Manner::default()).unwrap();
+        let answer = {
+            let (local, manner) = (self.rtp.local_addr().unwrap(), Manner::default());
+            sdp::answer(&sdp::Ours { local, session: 7, manner: &manner, keys: &[] }, &remote)
+        };
         self.accept(&invite, from, &answer).await;
         call.answered(SOON).await.unwrap();
         (phone, call, remote.address, answer)
@@ -313,5 +316,46 @@ async fn a_demanded_password_is_given_for_each_request_and_a_wrong_one_gets_no_c
         let (first, second) = pair_of(with(&wrong), demanding()).await;
         assert_eq!(first.dial("2002").await.unwrap().final_status(SOON).await.unwrap(), 407);
         assert_eq!((first.register(60, SOON).await.unwrap(), second.registered()), (401, None));
+    }
+}
+
+/// The manners in which two phones speak, and the codec.
+async fn speaks(codec: Codec, first: Manner, second: Manner) {
+    let config = |manner| PhoneConfig {
+        codecs: vec![codec],
+        manner,
+        policy: Policy::Answer { ring: Duration::ZERO },
+        ..PhoneConfig::new(Ladder::new())
+    };
+    let (caller, called) = pair_of(config(first), config(second)).await;
+    let call = caller.dial("1001").await.unwrap();
+    call.answered(SOON).await.unwrap();
+    let other = called.incoming(SOON).await.unwrap();
+    let second = Duration::from_secs(1);
+    call.hears(660.0, second, SOON).await.unwrap();
+    other.hears(440.0, second, SOON).await.unwrap();
+    call.press("12").await;
+    other.heard_digits("12", SOON).await.unwrap();
+    call.hang_up();
+    flawless(&[&caller, &called]);
+}
+
+#[tokio::test]
+async fn packets_of_any_length_in_each_codec() {
+    for ptime in [10, 20, 30, 60] {
+        let manner = Manner { ptime, ..Manner::default() };
+        for codec in [Codec::Pcma, Codec::G722] {
+            speaks(codec, manner.clone(), manner.clone()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_suite_is_spoken_where_both_have_it() {
+    for suite in Suite::ALL {
+        let required = Manner { security: Security::Required, suites: vec![suite], ..Manner::default() };
+        let optional = Manner { security: Security::Optional, feedback: true, ..Manner::default() };
+        speaks(Codec::Pcmu, required.clone(), optional.clone()).await;
+        speaks(Codec::Pcmu, optional.clone(), optional).await;
     }
 }

@@ -18,6 +18,7 @@ use super::sdp::{Local, Remote};
 use super::secure;
 use super::user::Phone;
 use crate::ladder::Lane;
+use crate::tone::Sound;
 
 /// DTLS datagrams waiting for the handshake; more are dropped, as UDP may.
 const DTLS_QUEUE: usize = 32;
@@ -154,7 +155,8 @@ impl Call {
         let advertised =
             if behaviour.media == MediaFault::WrongFingerprint { random::bytes() } else { fingerprint };
         let local = Local::new(media, advertised);
-        let phone = Phone::new(local.ssrc, behaviour.tone_hz).map_err(|error| error.to_string())?;
+        let mut phone = Phone::new(local.ssrc, behaviour.tone_hz).map_err(|error| error.to_string())?;
+        phone.attend(behaviour.attention);
         let (dtls, inbox) = mpsc::channel(DTLS_QUEUE);
         Ok(Self {
             wacid: random::wacid(),
@@ -375,9 +377,20 @@ impl CallHandle {
         self.hub.config.ladder.log(&self.call.user, Lane::User, Lane::WhatsApp, format!("presses {digits}"));
     }
 
+    /// RTP packets the user has received.
+    #[must_use]
+    pub fn received_packets(&self) -> u64 {
+        self.call.phone().received()
+    }
+
     /// Changes the tone; 0 for silence.
     pub fn set_tone(&self, hz: f64) {
-        self.call.phone().set_tone(hz);
+        self.say(Sound::Tone(hz));
+    }
+
+    /// Goes on with another sound.
+    pub fn say(&self, sound: Sound) {
+        self.call.phone().say(sound);
     }
 
     /// The user hangs up.

@@ -15,6 +15,7 @@ use super::scenario::MediaFault;
 use super::sdp::Remote;
 use super::secure::{Handshake, Secured, Wire};
 use crate::ladder::Lane;
+use crate::rough::Road;
 
 const FRAME: Duration = Duration::from_millis(20);
 /// Frames between two looks of the watchdog.
@@ -92,8 +93,16 @@ async fn secure(hub: Arc<Hub>, call: Arc<Call>, handshake: Handshake, over: Canc
 async fn live(hub: Arc<Hub>, call: Arc<Call>) {
     let mut frames = tokio::time::interval(FRAME);
     let mut count: u64 = 0;
+    let mut road = Road::new(call.behaviour.rough);
     loop {
-        frames.tick().await;
+        let arrival = road.deadline().unwrap_or_else(|| Instant::now() + FRAME);
+        tokio::select! {
+            _ = frames.tick() => {}
+            () = tokio::time::sleep_until(arrival.into()) => {
+                deliver(&hub, &call, &mut road).await;
+                continue;
+            }
+        }
         count += 1;
         if count.is_multiple_of(WATCH_EVERY) {
             watch(&hub, &call);
@@ -104,7 +113,6 @@ async fn live(hub: Arc<Hub>, call: Arc<Call>) {
         if dark || !speaks || call.behaviour.media == MediaFault::NeverSpeaks {
             continue;
         }
-        let Some(peer) = *call.peer.borrow() else { continue };
         let (datagrams, first) = {
             let mut phone = call.phone();
             let first = phone.speaking_since().is_none();
@@ -114,6 +122,17 @@ async fn live(hub: Arc<Hub>, call: Arc<Call>) {
             hub.log(&call, Lane::User, Lane::Bridge, "first sound");
         }
         for datagram in datagrams {
+            road.send(Instant::now(), datagram.to_vec());
+        }
+        deliver(&hub, &call, &mut road).await;
+    }
+}
+
+/// Sends what has made its way.
+async fn deliver(hub: &Hub, call: &Call, road: &mut Road) {
+    while let Some(datagram) = road.poll(Instant::now()) {
+        let peer = *call.peer.borrow();
+        if let Some(peer) = peer {
             let _ = hub.relay.socket.send_to(&datagram, peer).await;
         }
     }

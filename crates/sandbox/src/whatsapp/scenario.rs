@@ -6,6 +6,7 @@ use super::codes;
 use super::faults::{ApiError, GraphFault};
 use super::permission::PermissionAnswer;
 use super::sdp::DtlsSetup;
+use crate::rough::Rough;
 
 /// The tone a user speaks unless told otherwise.
 const TONE_HZ: f64 = 440.0;
@@ -117,6 +118,11 @@ pub struct Behaviour {
     pub graph: Option<GraphFault>,
     /// What is wrong with its webhooks.
     pub webhooks: WebhookFaults,
+    /// What becomes of the packets that the user sends.
+    pub rough: Rough,
+    /// How long the user listens closely: later sound is counted, neither decoded nor recorded, and what the user says
+    /// repeats itself.
+    pub attention: Duration,
 }
 
 impl Default for Behaviour {
@@ -135,6 +141,8 @@ impl Default for Behaviour {
             fails: None,
             graph: None,
             webhooks: WebhookFaults::default(),
+            rough: Rough::default(),
+            attention: Duration::MAX,
         }
     }
 }
@@ -193,6 +201,10 @@ pub struct UserCall {
     pub media: MediaFault,
     /// What is wrong with its webhooks.
     pub webhooks: WebhookFaults,
+    /// What becomes of the packets that the user sends.
+    pub rough: Rough,
+    /// How long the user listens closely, as [`Behaviour::attention`].
+    pub attention: Duration,
 }
 
 impl UserCall {
@@ -218,6 +230,8 @@ impl UserCall {
             patience: None,
             media: MediaFault::None,
             webhooks: WebhookFaults::default(),
+            rough: Rough::default(),
+            attention: Duration::MAX,
         }
     }
 
@@ -235,6 +249,8 @@ impl UserCall {
             fails: self.fails,
             graph: None,
             webhooks: self.webhooks,
+            rough: self.rough,
+            attention: self.attention,
         }
     }
 }

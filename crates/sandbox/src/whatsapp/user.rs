@@ -1,7 +1,7 @@
 //! The user's phone in one call: speaks a tone and digits once the bridge has sent its first good packet, hears
 //! and records what the bridge sends, and keeps to what a WhatsApp client is known to insist on.
 
-use std::f64::consts::TAU;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,13 +16,14 @@ use super::recording::{RATE, Recording};
 use super::sdp::{Remote, TELEPHONE_EVENT, Voice};
 use crate::opus::{Decoder, Encoder, OpusError};
 use crate::pbx::g711;
+use crate::tone::{Sine, Sound};
 
 /// Samples of 20 ms.
 const FRAME: usize = RATE as usize / 50;
 /// RTP ticks of 20 ms.
 const TICKS: u32 = 960;
-/// Peak of the tone: -12 dBFS.
-const PEAK: f64 = 8_192.0;
+/// Packets that are said again and again: a second.
+const REFRAIN: usize = 50;
 /// Packets between sender reports: 5 s.
 const REPORT_EVERY: u64 = 250;
 /// Seconds between 1900 and 1970.
@@ -99,33 +100,22 @@ pub(crate) struct Phone {
     plan: Option<Plan>,
     encoder: Encoder,
     decoder: Decoder,
-    tone: Tone,
+    mouth: Sine,
+    refrain: VecDeque<Vec<u8>>,
+    /// How long it listens closely.
+    attention: Duration,
     keypad: Keypad,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
     sent: u64,
+    received: u64,
     speaking_since: Option<Instant>,
     last_packet: Option<Instant>,
     recording: Recording,
     digits: Digits,
     maiden_heard: bool,
     extension_seen: bool,
-}
-
-struct Tone {
-    hz: f64,
-    phase: f64,
-}
-
-impl Tone {
-    fn frame(&mut self) -> [i16; FRAME] {
-        let step = TAU * self.hz / f64::from(RATE);
-        std::array::from_fn(|_| {
-            self.phase = (self.phase + step) % TAU;
-            (self.phase.sin() * PEAK) as i16
-        })
-    }
 }
 
 impl Phone {
@@ -135,12 +125,15 @@ impl Phone {
             plan: None,
             encoder: Encoder::new(RATE)?,
             decoder: Decoder::new(RATE)?,
-            tone: Tone { hz: tone_hz, phase: 0.0 },
+            mouth: Sine::new(tone_hz, RATE),
+            refrain: VecDeque::new(),
+            attention: Duration::MAX,
             keypad: Keypad::default(),
             ssrc,
             sequence: u16::from_be_bytes(random::bytes()),
             timestamp: u32::from_be_bytes(random::bytes()),
             sent: 0,
+            received: 0,
             speaking_since: None,
             last_packet: None,
             recording: Recording::default(),
@@ -169,8 +162,38 @@ impl Phone {
         self.keypad.press(digits);
     }
 
-    pub(crate) fn set_tone(&mut self, hz: f64) {
-        self.tone.hz = hz;
+    pub(crate) fn say(&mut self, sound: Sound) {
+        self.mouth.say(sound);
+    }
+
+    /// After this time sound is counted, neither decoded nor recorded, and the last second is said again and again.
+    pub(crate) fn attend(&mut self, attention: Duration) {
+        self.attention = attention;
+    }
+
+    fn attends(&self, now: Instant) -> bool {
+        self.speaking_since.is_none_or(|since| now.saturating_duration_since(since) < self.attention)
+    }
+
+    /// RTP packets received.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The sound of the next 20 ms, or that of 20 ms before.
+    fn payload(&mut self, now: Instant, voice: Voice) -> Option<Vec<u8>> {
+        if self.refrain.len() == REFRAIN && !self.attends(now) {
+            self.refrain.rotate_left(1);
+            return self.refrain.back().cloned();
+        }
+        let mut sound = [0; FRAME];
+        self.mouth.fill(&mut sound);
+        let payload = self.encoder.say(voice, &sound).ok()?;
+        if self.attention < Duration::MAX {
+            self.refrain.push_back(payload.clone());
+            self.refrain.drain(..self.refrain.len().saturating_sub(REFRAIN));
+        }
+        Some(payload)
     }
 
     pub(crate) fn recording(&self) -> &Recording {
@@ -225,6 +248,7 @@ impl Phone {
     }
 
     fn take(&mut self, now: Instant, packet: &Packet, notices: &mut Vec<Notice>) {
+        let attends = self.attends(now);
         let Some(plan) = &mut self.plan else { return };
         let header = &packet.header;
         if *plan.ssrc.get_or_insert(header.ssrc) != header.ssrc {
@@ -238,7 +262,10 @@ impl Phone {
         let slow = plan.slow();
         let header = &Header { timestamp: header.timestamp.wrapping_mul(slow), ..header.clone() };
         let voice = plan.voices.iter().find(|voice| voice.payload_type() == header.payload_type);
-        if let Some(voice) = voice {
+        self.received += 1;
+        if voice.is_some() && !attends {
+            // Counted, and that is all.
+        } else if let Some(voice) = voice {
             match self.decoder.hear(*voice, &packet.payload) {
                 Ok(sound) => self.recording.add(now, header, &sound),
                 Err(error) => {
@@ -269,7 +296,7 @@ impl Phone {
         let mut datagrams = Vec::new();
         let presses = self.keypad.tick(self.timestamp);
         if presses.is_empty()
-            && let Ok(payload) = self.encoder.say(voice, &self.tone.frame())
+            && let Some(payload) = self.payload(now, voice)
         {
             datagrams.extend(self.rtp(voice.payload_type(), first, self.timestamp, payload));
         }

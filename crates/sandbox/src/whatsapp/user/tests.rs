@@ -1,10 +1,15 @@
 //! Two phones that speak to each other.
 
+use std::f64::consts::TAU;
+
 use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
 use super::*;
 use crate::whatsapp::sdp::{DtlsSetup, Voice};
+
+/// Peak of the tone: -12 dBFS.
+const PEAK: f64 = 8_231.0;
 
 fn context(key: u8) -> Context {
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::super::{Codec, Media, Security};
-use crate::sdp::crypto::Crypto;
+use crate::options::Keying;
+use crate::sdp::crypto::{Crypto, Keys};
 use crate::sdp::negotiation::Negotiation;
+use crate::sdp::whatsapp::{Dtls, Transport};
 use crate::sdp::{SdpError, whatsapp};
 
 /// One part of a dialog.
@@ -50,6 +52,9 @@ fn negotiation(head: &str) -> Negotiation {
 fn local() -> whatsapp::Local {
     whatsapp::Local {
         candidates: vec!["203.0.113.5:30002".parse().expect("an address")],
+        keying: Keying::Dtls,
+        keys: Keys::new([7; 32]),
+        codecs: vec![Codec::Opus],
         ufrag: "Uf4g".into(),
         pwd: "a-password-of-22-chars".into(),
         fingerprint: [0xA5; 32],
@@ -118,16 +123,19 @@ fn played(dialog: &str) -> String {
             "agreed" => outcome.clone().expect("an agreement"),
             "refused" => format!("{}\n", outcome.clone().expect_err("a refusal")),
             "whatsapp offer in" => {
-                answer = whatsapp::answer(&local(), &whatsapp::parse(&sdp).expect("usable"));
+                let remote = whatsapp::parse(&sdp).expect("usable");
+                answer = whatsapp::answer(&local(), &remote).expect("an answer");
                 sdp
             }
             "whatsapp answer in" => {
                 let remote = whatsapp::parse(&sdp).expect("usable");
-                let (opus, dtmf) = (remote.opus_pt, remote.dtmf_pt);
-                let setup = remote.setup;
+                let opus = remote.opus.as_ref().map(|opus| opus.payload_type).expect("Opus");
+                let dtmf = remote.dtmf_pt;
+                let Transport::Dtls(Dtls { setup, candidates, .. }) = &remote.transport else {
+                    panic!("WhatsApp's key is in its answer");
+                };
                 outcome = Ok(format!(
-                    "opus as {opus}, telephone-event/8000 as {dtmf}, {setup:?}\nto {:?}\n",
-                    remote.candidates
+                    "opus as {opus}, telephone-event/8000 as {dtmf}, {setup:?}\nto {candidates:?}\n"
                 ));
                 sdp
             }
