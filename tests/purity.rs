@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "media-relay/src/peer",
     "media-relay/src/announcement.rs",
     "media-relay/src/event.rs",
+    "media-relay/src/measuring.rs",
     "media-relay/src/hold.rs",
     "media-relay/src/options.rs",
     "media-relay/src/quality.rs",
