@@ -211,6 +211,9 @@ fn try_from_whatsapp(
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
+    if remote.keying() != incoming.number.audio.keying {
+        warn!(keying = ?remote.keying(), "WhatsApp has other keys for this number than number.srtp says: answered in its way");
+    }
     let id = &facts.mark.call;
     let span = span(id, Direction::WaToSip);
     span.record("sip_call_id", id.as_str());
@@ -339,8 +342,14 @@ fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negoti
 }
 
 /// What the configuration says of the audio between this number and this trunk.
-fn session_options(media: &crate::config::Media, _number: &Number, _trunk: &Trunk) -> SessionOptions {
-    SessionOptions { jitter: media.jitter, ..SessionOptions::default() }
+fn session_options(media: &crate::config::Media, number: &Number, _trunk: &Trunk) -> SessionOptions {
+    SessionOptions {
+        jitter: media.jitter,
+        untouched: number.audio.prefers_g711,
+        keying: number.audio.keying,
+        additional_codecs: number.audio.additional_codecs.clone(),
+        ..SessionOptions::default()
+    }
 }
 
 fn open_session(

@@ -177,6 +177,9 @@ impl CallTask {
         self.alarm(outcome);
         self.count(outcome);
         self.shared.metrics.ended(self.direction(), outcome);
+        if let Some(summary) = &self.summary {
+            self.shared.metrics.heard(&summary.quality);
+        }
         record::tell(self.direction(), outcome, self.summary.as_ref());
         self.record(outcome);
     }

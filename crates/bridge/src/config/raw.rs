@@ -248,6 +248,9 @@ tables! {
         permission: text -> Field<String>,
         permission_request: optional -> Option<PermissionRequest>,
         waba_id: text -> Field<String>,
+        srtp: text -> Field<String>,
+        additional_codecs: texts -> Field<Vec<Field<String>>>,
+        prefer: text -> Field<String>,
     }
     PermissionRequest {
         text: text -> Field<String>,

@@ -236,6 +236,7 @@ impl Checker<'_> {
         let no_pbx = self.no_pbx(raw.no_pbx, raw.no_pbx_announcement);
         let permission = self.permission(raw.permission, raw.permission_request);
         let waba_id = raw.waba_id.check(self.report, |text| value::graph_id(&text)).optional();
+        let audio = self.number_audio(raw.srtp, raw.additional_codecs, raw.prefer);
         let (hours, closed_announcement) = closed?;
         Some(Number {
             phone_number_id: id?.parse().ok()?,
@@ -248,6 +249,7 @@ impl Checker<'_> {
             no_pbx: no_pbx?,
             permission: permission?,
             waba_id: waba_id?,
+            audio: audio?,
         })
     }
 
