@@ -40,7 +40,7 @@ pub enum MediaEvent {
     /// The announcement has been sent to its last frame. Not told of one that was stopped.
     Announced,
     /// The path is gone.
-    Closed(Summary),
+    Closed(Box<Summary>),
 }
 
 /// Why the WhatsApp side failed.

@@ -301,7 +301,7 @@ impl CallTask {
             // Which key was pressed may be a PIN: it is never written down.
             MediaEvent::Digit { from, .. } => debug!(?from, "digit"),
             MediaEvent::DigitEnded { .. } => {}
-            MediaEvent::Closed(summary) => self.summary = Some(summary),
+            MediaEvent::Closed(summary) => self.summary = Some(*summary),
         }
     }
 }

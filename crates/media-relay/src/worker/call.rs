@@ -1,4 +1,6 @@
-//! One call on a worker: two sockets, the WhatsApp peer and the audio path.
+//! One call on a worker: its sockets, the WhatsApp peer and the audio path.
+
+mod rtcp;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,7 +15,6 @@ use crate::event::{MediaEvent, Summary};
 use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
-use crate::rtp::rtcp::LONGEST_REPORT;
 use crate::rtp::rtcp_latch::RtcpLatch;
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
@@ -21,7 +22,6 @@ use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
 const LARGEST_DATAGRAM: usize = 2048;
-const _: () = assert!(LONGEST_REPORT <= LARGEST_DATAGRAM, "a report fits in the buffer");
 
 /// Datagrams taken from one socket per turn. What is left waits until every
 /// other call has had its turn.
@@ -212,52 +212,6 @@ impl Call {
         Ok(())
     }
 
-    /// What comes to the port of RTCP alone. A BYE there, forged or not, ends nothing.
-    fn hear_pbx_rtcp(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        len: usize,
-        tools: &mut Tools,
-    ) -> Result<(), Discard> {
-        let Tools { incoming, counters, .. } = tools;
-        counters.pbx_received.increment();
-        let packet = datagram(incoming, len)?;
-        let latch = self.rtcp.as_ref().ok_or(Discard::Early)?;
-        if !latch.accepts(source) {
-            return Err(Discard::Stranger);
-        }
-        let len = self.leg.open_rtcp(packet)?;
-        self.take_pbx_rtcp(now, len, tools)?;
-        if let Some(latch) = &mut self.rtcp {
-            latch.learn(source);
-        }
-        Ok(())
-    }
-
-    /// The report in the buffer is the PBX's, by its source.
-    fn take_pbx_rtcp(&mut self, now: Instant, len: usize, tools: &mut Tools) -> Result<(), Discard> {
-        let Tools { incoming, counters, .. } = tools;
-        let packet = datagram(incoming, len)?;
-        self.reports.handle_rtcp(now, Party::Pbx, packet).map_err(|_| Discard::Malformed)?;
-        counters.pbx_rtcp.increment();
-        self.path.heard_from(now, Party::Pbx);
-        Ok(())
-    }
-
-    /// The report in the buffer is WhatsApp's: it is authenticated.
-    fn take_whatsapp_rtcp(&mut self, now: Instant, len: usize, tools: &mut Tools) -> Result<(), Discard> {
-        let Tools { incoming, counters, .. } = tools;
-        let packet = datagram(incoming, len)?;
-        let lost = self.reports.handle_rtcp(now, Party::WhatsApp, packet);
-        if let Some(percent) = lost.map_err(|_| Discard::Malformed)? {
-            self.path.set_reported_loss(percent);
-        }
-        counters.whatsapp_rtcp.increment();
-        self.path.heard_from(now, Party::WhatsApp);
-        Ok(())
-    }
-
     fn hear_whatsapp(
         &mut self,
         now: Instant,
@@ -300,34 +254,6 @@ impl Call {
             }
         });
         reports.measure(now, path);
-    }
-
-    /// Sends the reports that `write` gives.
-    fn report(&mut self, now: Instant, tools: &mut Tools, write: WriteReport) {
-        let Tools { outgoing, counters, wall, .. } = tools;
-        let Self { leg, peer, sockets, reports, .. } = self;
-        let (socket, destination) = if self.rtcp_mux {
-            (&sockets.pbx, leg.destination())
-        } else {
-            (&sockets.pbx_rtcp, self.rtcp.as_ref().and_then(RtcpLatch::destination))
-        };
-        if let Some(len) = write(reports, now, *wall, Party::Pbx, outgoing)
-            && let Some(destination) = destination
-        {
-            let protected = leg.protect_rtcp(outgoing, len).ok();
-            let report = protected.and_then(|len| outgoing.get(..len));
-            let sent = report.is_some_and(|report| socket.send(report, destination));
-            count(sent, &counters.reports_sent, counters);
-        }
-        if let Some(len) = write(reports, now, *wall, Party::WhatsApp, outgoing)
-            && let Some(protected) = peer.protect_rtcp(outgoing, len)
-        {
-            let sent = protected.is_ok_and(|(destination, len)| {
-                let report = outgoing.get(..len);
-                report.is_some_and(|report| sockets.whatsapp.send(report, destination))
-            });
-            count(sent, &counters.reports_sent, counters);
-        }
     }
 
     /// Drains the machines: sends what is to be sent, tells what has happened.
@@ -383,9 +309,6 @@ impl Call {
         }
     }
 }
-
-/// Which report is written: the one that is due, or the last.
-type WriteReport = fn(&mut CallReports, Instant, WallClock, Party, &mut [u8]) -> Option<usize>;
 
 /// One that fills the buffer was longer and is cut off.
 fn datagram(buffer: &mut [u8], len: usize) -> Result<&mut [u8], Discard> {

@@ -395,7 +395,7 @@ impl Worker {
                 slot.call.close(Instant::now(), tools);
             }
             let summary = slot.call.summary();
-            (slot.call.events)(MediaEvent::Closed(summary));
+            (slot.call.events)(MediaEvent::Closed(Box::new(summary)));
         })));
     }
 }

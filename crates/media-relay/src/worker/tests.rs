@@ -213,7 +213,7 @@ impl Far {
         let closed = events.iter().filter(|event| matches!(event, MediaEvent::Closed(_))).count();
         assert_eq!(closed, 1, "{events:?}");
         match events.pop() {
-            Some(MediaEvent::Closed(summary)) => summary,
+            Some(MediaEvent::Closed(summary)) => *summary,
             other => panic!("last was {other:?}"),
         }
     }

@@ -86,7 +86,7 @@ fn both_sides_get_reports_and_whatsapp_none_before_the_call_is_answered() {
     let mut sequence = 0_u16;
     let reported = far.play(PATIENCE, |far| {
         sequence = sequence.wrapping_add(1);
-        if sequence % 10 != 0 {
+        if !sequence.is_multiple_of(10) {
             far.pbx_says(sequence);
         }
         !far.lite.reports.is_empty()

@@ -13,7 +13,6 @@ use super::super::{Codec, Media, Security};
 use crate::options::Keying;
 use crate::sdp::crypto::{Crypto, Keys};
 use crate::sdp::negotiation::Negotiation;
-use crate::sdp::whatsapp::{Dtls, Transport};
 use crate::sdp::{SdpError, whatsapp};
 
 /// One part of a dialog.
@@ -49,12 +48,13 @@ fn negotiation(head: &str) -> Negotiation {
 }
 
 /// Our end of the WhatsApp side.
-fn local() -> whatsapp::Local {
+fn local(head: &str) -> whatsapp::Local {
+    let keying = if setting(head, "keying") == Some("sdes") { Keying::Sdes } else { Keying::Dtls };
     whatsapp::Local {
-        candidates: vec!["203.0.113.5:30002".parse().expect("an address")],
-        keying: Keying::Dtls,
+        keying,
         keys: Keys::new([7; 32]),
         codecs: vec![Codec::Opus],
+        candidates: vec!["203.0.113.5:30002".parse().expect("an address")],
         ufrag: "Uf4g".into(),
         pwd: "a-password-of-22-chars".into(),
         fingerprint: [0xA5; 32],
@@ -96,6 +96,15 @@ fn agreed(media: &Media) -> String {
     text
 }
 
+fn agreed_with_whatsapp(remote: &whatsapp::Remote) -> String {
+    let opus = remote.opus.as_ref().map(|opus| opus.payload_type);
+    let to = match &remote.transport {
+        whatsapp::Transport::Dtls(dtls) => format!("{:?}, {:?}", dtls.setup, dtls.candidates),
+        whatsapp::Transport::Sdes(sdes) => format!("{}, {}", sdes.crypto.suite.name(), sdes.address),
+    };
+    format!("opus as {opus:?}, telephone-event/8000 as {}\nto {to}\n", remote.dtmf_pt)
+}
+
 /// The dialog as it goes: what comes in as it is, what goes out as we say it.
 fn played(dialog: &str) -> String {
     let (head, parts) = parts(dialog);
@@ -123,23 +132,15 @@ fn played(dialog: &str) -> String {
             "agreed" => outcome.clone().expect("an agreement"),
             "refused" => format!("{}\n", outcome.clone().expect_err("a refusal")),
             "whatsapp offer in" => {
-                let remote = whatsapp::parse(&sdp).expect("usable");
-                answer = whatsapp::answer(&local(), &remote).expect("an answer");
+                let offer = whatsapp::parse(&sdp).expect("usable");
+                answer = whatsapp::answer(&local(head), &offer).expect("a codec");
                 sdp
             }
             "whatsapp answer in" => {
-                let remote = whatsapp::parse(&sdp).expect("usable");
-                let opus = remote.opus.as_ref().map(|opus| opus.payload_type).expect("Opus");
-                let dtmf = remote.dtmf_pt;
-                let Transport::Dtls(Dtls { setup, candidates, .. }) = &remote.transport else {
-                    panic!("WhatsApp's key is in its answer");
-                };
-                outcome = Ok(format!(
-                    "opus as {opus}, telephone-event/8000 as {dtmf}, {setup:?}\nto {candidates:?}\n"
-                ));
+                outcome = Ok(agreed_with_whatsapp(&whatsapp::parse(&sdp).expect("usable")));
                 sdp
             }
-            "whatsapp offer out" => whatsapp::offer(&local()),
+            "whatsapp offer out" => whatsapp::offer(&local(head)),
             other => panic!("{other} is no part of a dialog"),
         };
         let gap = if text.ends_with("\n\n") || text.is_empty() { "" } else { "\n" };
