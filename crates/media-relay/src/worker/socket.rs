@@ -159,3 +159,24 @@ fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
     Ok(UdpSocket::from_std(socket.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// RFC 4594 4.1: telephony is marked EF.
+    #[test]
+    fn rtp_and_rtcp_are_marked_for_expedited_forwarding_from_an_even_port_and_the_one_above() {
+        let pool = PortPool::pairs(&(45_801..=45_812), Duration::ZERO);
+        let (rtp, rtcp) = MediaSocket::bind_pair(&pool, Ipv4Addr::LOCALHOST.into()).expect("two ports");
+        assert_eq!((rtp.port() % 2, rtcp.port()), (0, rtp.port() + 1));
+        for socket in [&rtp, &rtcp] {
+            assert_eq!(SockRef::from(&socket.socket).tos_v4().expect("an option"), 0xB8);
+        }
+    }
+}

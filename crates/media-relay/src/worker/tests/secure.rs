@@ -117,7 +117,7 @@ impl User {
         packet.extend([0, 0, 0, 9]);
         let mut payload = [0; MAX_PAYLOAD];
         let samples = tone(USERS, usize::from(self.said) * 160, 160);
-        packet.extend(&*self.encoder.encode(&samples, &mut payload).expect("opus"));
+        packet.extend(self.encoder.encode(&samples, &mut payload).expect("opus"));
         far.lite.speak(&packet);
         self.said += 1;
     }
