@@ -215,7 +215,9 @@ fn mistakes_of_a_trunk_and_their_remedies() {
 const CASES: &[(&str, &[&str])] = &[
     ("advertised = \"10.0.0.2:5060\"", &["trunk.advertised: \"10.0.0.2:5060\" has a port, that is the listener's: write \"10.0.0.2\""]),
     ("nat = \"yes\"", &["trunk.nat: \"yes\" is not known: write one of \"auto\", \"source\", \"contact\""]),
-    ("dtmf = \"inband\"", &["trunk.dtmf: \"inband\" is not known: write one of \"rfc4733\", \"info\", \"info_dtmf\""]),
+    ("dtmf = \"tones\"", &["trunk.dtmf: \"tones\" is not known: write one of \"rfc4733\", \"info\", \"info_dtmf\", \"inband\""]),
+    ("dtmf = \"\"", &["trunk.dtmf: \"\" is not known"]),
+    ("dtmf = true", &["trunk.dtmf: must be text"]),
     ("ringback = \"183\"", &["trunk.ringback_country: is missing: ringback = \"183\" plays the tone of a country, like \"de\""]),
     ("ringback_country = \"de\"", &["trunk.ringback_country: has no effect with ringback = \"180\": write \"183\" there, or leave it out"]),
     ("tls = { verify = \"off\" }", &["trunk.tls.verify: \"off\" is not known: write one of \"full\", \"none\""]),
