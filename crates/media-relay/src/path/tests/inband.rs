@@ -1,7 +1,7 @@
 //! Keys as tones in the PBX's sound, both ways.
 
 use super::keys::{assert_no_gap, events, press};
-use super::sound::{g711, heard_at_whatsapp, law_of};
+use super::sound::{Phone, g711, heard_at_whatsapp, law_of};
 use super::*;
 use crate::codec::g722;
 use crate::codec::halfband::Up;
@@ -276,7 +276,7 @@ fn all_pbxs() -> [Media; 5] {
 
 /// Sound of WhatsApp's phone, and a key of so many packets with three ends, a packet each 20 ms.
 fn whatsapp_key(rig: &mut Rig, sequence: &mut u16, code: u8, packets: u16) {
-    let mut phone = super::sound::Phone::new(700.0);
+    let mut phone = Phone::new(700.0);
     for nth in 0..10 + packets + 3 {
         let timestamp = u32::from(*sequence) * 960;
         let bytes = if nth < 10 {
