@@ -17,6 +17,8 @@ pub enum Dtmf {
     Rtp,
     /// By INFO.
     Info(Form),
+    /// As tones in the sound.
+    InBand,
 }
 
 /// Which of WhatsApp's own header fields an INVITE holds.
@@ -101,6 +103,7 @@ impl Manners {
                 config::Dtmf::Rfc4733 => Dtmf::Rtp,
                 config::Dtmf::InfoRelay => Dtmf::Info(Form::Relay),
                 config::Dtmf::InfoDtmf => Dtmf::Info(Form::Plain),
+                config::Dtmf::InBand => Dtmf::InBand,
             },
             ringback: match trunk.ringback {
                 config::Ringback::Pbx => None,
@@ -126,6 +129,7 @@ impl Manners {
         match self.dtmf {
             Dtmf::Rtp => DigitMode::Events,
             Dtmf::Info(_) => DigitMode::Off,
+            Dtmf::InBand => DigitMode::InBand,
         }
     }
 

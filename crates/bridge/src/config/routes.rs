@@ -97,7 +97,12 @@ impl Checker<'_> {
         let advertised = self.own_address(raw.advertised);
         let nat = [("auto", Nat::Auto), ("source", Nat::Source), ("contact", Nat::Contact)];
         let nat = self.choice(raw.nat, &nat).or(Nat::Auto);
-        let dtmf = [("rfc4733", Dtmf::Rfc4733), ("info", Dtmf::InfoRelay), ("info_dtmf", Dtmf::InfoDtmf)];
+        let dtmf = [
+            ("rfc4733", Dtmf::Rfc4733),
+            ("info", Dtmf::InfoRelay),
+            ("info_dtmf", Dtmf::InfoDtmf),
+            ("inband", Dtmf::InBand),
+        ];
         let dtmf = self.choice(raw.dtmf, &dtmf).or(Dtmf::Rfc4733);
         let srtp = self.srtp(raw.srtp);
         let ringback = self.ringback(raw.ringback, raw.ringback_country);

@@ -280,6 +280,8 @@ pub enum Dtmf {
     InfoRelay,
     /// INFO with `application/dtmf`.
     InfoDtmf,
+    /// As tones in the sound, and from the PBX as well.
+    InBand,
 }
 
 /// What a PBX's caller hears while WhatsApp rings.

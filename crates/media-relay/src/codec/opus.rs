@@ -122,17 +122,8 @@ impl Decoder {
         Ok(samples.get(..length).unwrap_or_default())
     }
 
-    /// A lost packet of `length` samples, from what was heard before it.
-    pub(crate) fn conceal<'b>(
-        &mut self,
-        length: usize,
-        samples: &'b mut [i16; MAX_SAMPLES],
-    ) -> Result<&'b [i16], Error> {
-        self.recover(&[], length, samples)
-    }
-
     /// A lost packet of `length` samples, from the redundancy in the packet after it if it
-    /// carries any (RFC 6716 2.1.7), else as [`Self::conceal`].
+    /// carries any (RFC 6716 2.1.7), else from what was heard before: also where `next` is empty.
     pub(crate) fn recover<'b>(
         &mut self,
         next: &[u8],

@@ -43,7 +43,9 @@ impl AudioPath {
             return;
         };
         self.to_pbx.fill_at = Some(frame_after(due, now));
-        let Some(leg) = self.pbx.0.as_mut().filter(|_| !self.to_pbx.keypad.is_down()) else {
+        let Some(leg) =
+            self.pbx.0.as_mut().filter(|_| !self.to_pbx.keypad.is_down() && !self.inband.sounds())
+        else {
             return;
         };
         let (codec, payload_type) = (leg.media.codec, leg.media.payload_type);

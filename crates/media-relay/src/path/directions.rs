@@ -30,15 +30,17 @@ impl AudioPath {
             let length = leg.inbound.length();
             self.put_silence_off(now, length);
         }
+        self.hear_keys(now);
     }
 
     /// The sound that waited until now, both ways; where nobody is to hear it, it is let go.
     pub(super) fn play_what_waited(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
-        let keeps = self.speaks_to_whatsapp() || self.to_whatsapp.keypad.is_down();
+        let presses = self.to_whatsapp.keypad.is_down() && !self.listens();
+        let keeps = self.speaks_to_whatsapp() || presses;
         let Some(leg) = self.pbx.0.as_mut().filter(|_| matches!(self.gate, Gate::Open { .. })) else {
             return;
         };
-        if !sends(&leg.media) || self.to_pbx.keypad.is_down() {
+        if !sends(&leg.media) || self.to_pbx.keypad.is_down() || self.inband.sounds() {
             leg.outbound.drop_due(now);
         }
         let PathCounters { pbx, whatsapp } = &mut self.counters;
@@ -55,6 +57,7 @@ impl AudioPath {
         if leg.inbound.play_due(now, &mut self.to_whatsapp, &mut counters, &mut to_whatsapp) {
             self.put_silence_off(now, length);
         }
+        self.hear_keys(now);
     }
 
     pub(super) fn pbx_event(&mut self, now: Instant, packet: &Packet<'_>, out: &mut impl FnMut(&[u8])) {
@@ -77,7 +80,7 @@ impl AudioPath {
         packet: &Packet<'_>,
         out: &mut impl FnMut(&[u8]),
     ) {
-        if self.to_pbx.keypad.is_down() {
+        if self.to_pbx.keypad.is_down() || self.inband.sounds() {
             self.counters.whatsapp.ignored += 1;
             self.leave_out_of_pbx(packet);
             return;
@@ -101,6 +104,7 @@ impl AudioPath {
             // Nothing goes to the PBX, but the key is told all the same.
             self.leave_out_of_pbx(packet);
             let told = self.to_pbx.note_event(now, packet);
+            self.dial_told(now, told);
             self.report_keys(Party::WhatsApp, told);
             return;
         };

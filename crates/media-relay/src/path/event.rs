@@ -21,6 +21,9 @@ pub enum DigitMode {
     Events,
     /// Not in RTP: the owner does it, say by SIP INFO.
     Off,
+    /// As tones in its sound (ITU-T Q.23). Its own keys are looked for there too, whatever its codec,
+    /// until it sends a telephone event.
+    InBand,
 }
 
 /// Something happened on the path.

@@ -30,7 +30,8 @@ pub(super) struct Keypad {
 #[derive(Debug, Clone, Copy)]
 struct Key {
     code: u8,
-    duration: Duration,
+    /// `None` until it is let go.
+    duration: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,13 +68,38 @@ impl Keypad {
 
     /// Presses a key after those that wait. False when it is none, or too many wait.
     pub(super) fn press(&mut self, now: Instant, digit: char, duration: Duration) -> bool {
+        self.add(now, digit, Some(duration.clamp(SHORTEST, LONGEST)))
+    }
+
+    /// Presses a key after those that wait, and keeps it down until [`Self::release`].
+    pub(super) fn hold(&mut self, now: Instant, digit: char) -> bool {
+        self.add(now, digit, None)
+    }
+
+    /// Lets go the key that is held, so long after it was pressed.
+    pub(super) fn release(&mut self, duration: Duration) {
+        let duration = duration.clamp(SHORTEST, LONGEST);
+        match &mut self.state {
+            // Longer than what was said already: the next packet is its end.
+            State::Down(down) if down.key.duration.is_none() => {
+                down.key.duration = Some(duration.max(FRAME * (down.packets + 1)));
+            }
+            State::Down(_) | State::Up { .. } => {
+                if let Some(key) = self.waiting.iter_mut().find(|key| key.duration.is_none()) {
+                    key.duration = Some(duration);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, now: Instant, digit: char, duration: Option<Duration>) -> bool {
         let Some(code) = dtmf::code(digit).filter(|_| self.waiting.len() < MAX_WAITING) else {
             return false;
         };
         if let (State::Up { free_at }, true) = (&mut self.state, self.waiting.is_empty()) {
             *free_at = Some(free_at.map_or(now, |at| at.max(now)));
         }
-        self.waiting.push_back(Key { code, duration: duration.clamp(SHORTEST, LONGEST) });
+        self.waiting.push_back(Key { code, duration });
         true
     }
 
@@ -115,7 +141,7 @@ impl Keypad {
         let mut down = match self.state {
             State::Down(down) => down,
             State::Up { .. } => {
-                let key = self.waiting.pop_front()?.within(clock);
+                let key = self.waiting.pop_front()?;
                 Down { key, since: now, due: now, timestamp: start(), packets: 0, ends: 0 }
             }
         };
@@ -131,19 +157,12 @@ impl Keypad {
     }
 }
 
-impl Key {
-    /// No longer than one duration field can say: 1.36 s at 48 kHz.
-    fn within(self, clock: u32) -> Self {
-        let longest = Duration::from_micros(u64::from(u16::MAX) * 1_000_000 / u64::from(clock));
-        Self { duration: self.duration.min(longest), ..self }
-    }
-}
-
 impl Down {
     fn packet(&mut self, now: Instant, clock: u32) -> KeyPacket {
         let lasts = now.saturating_duration_since(self.since) + FRAME;
-        let end = lasts >= self.key.duration;
-        let ticks = lasts.min(self.key.duration).as_micros() * u128::from(clock) / 1_000_000;
+        let whole = self.key.duration.unwrap_or(LONGEST).min(longest(clock));
+        let end = lasts >= whole;
+        let ticks = lasts.min(whole).as_micros() * u128::from(clock) / 1_000_000;
         let duration = u16::try_from(ticks).unwrap_or(u16::MAX);
         self.ends += u8::from(end);
         self.packets += 1;
@@ -153,6 +172,11 @@ impl Down {
             marker: self.packets == 1,
         }
     }
+}
+
+/// What one duration field can say: 1.36 s at 48 kHz.
+fn longest(clock: u32) -> Duration {
+    Duration::from_micros(u64::from(u16::MAX) * 1_000_000 / u64::from(clock))
 }
 
 #[cfg(test)]
@@ -226,6 +250,32 @@ mod tests {
             let last = all(&mut keypad, start, clock).last().expect("packets").1;
             assert!(last.event.end && last.event.duration.abs_diff(told) <= 1, "{last:?}");
         }
+    }
+
+    #[test]
+    fn a_key_is_held_until_it_is_released_and_longer_than_it_was_said_to_be() {
+        for (released, told) in [(100, 220), (220, 220), (230, 230)] {
+            let (start, mut keypad) = (epoch(), Keypad::new());
+            assert!(keypad.hold(start, '5'));
+            for nth in 0..10 {
+                let packet = keypad.next(start + ms(20 * nth), 8000, || 0).expect("due");
+                assert!(!packet.event.end);
+            }
+            keypad.release(ms(released));
+            let rest = all(&mut keypad, start, 8000);
+            assert_eq!(rest.iter().filter(|(_, packet)| packet.event.end).count(), 3);
+            assert_eq!(u64::from(rest.last().expect("packets").1.event.duration), told * 8);
+        }
+        // Released while it waits; and held for ever.
+        let (start, mut keypad) = (epoch(), Keypad::new());
+        keypad.press(start, '1', ms(100));
+        keypad.hold(start, '2');
+        keypad.release(ms(60));
+        keypad.hold(start, '3');
+        let packets = all(&mut keypad, start, 8000);
+        let ends: Vec<u16> =
+            packets.iter().filter(|(_, p)| p.event.end).map(|(_, p)| p.event.duration).collect();
+        assert_eq!(ends, [800, 800, 800, 480, 480, 480, 40_000, 40_000, 40_000]);
     }
 
     #[test]

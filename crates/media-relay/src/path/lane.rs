@@ -62,6 +62,22 @@ impl Lane {
         self.send(header, payload, out)
     }
 
+    /// A frame that we have made of a source's; left out while a key of ours is in its place.
+    pub(super) fn sound(
+        &mut self,
+        now: Instant,
+        stamp: Stamp,
+        payload_type: u8,
+        payload: &[u8],
+        out: &mut impl FnMut(&[u8]),
+    ) -> bool {
+        if self.keypad.is_down() {
+            self.line.leave_out(stamp);
+            return false;
+        }
+        self.audio(now, stamp, (payload_type, false), payload, out)
+    }
+
     /// A frame of our own.
     pub(super) fn own_frame(
         &mut self,

@@ -11,9 +11,12 @@
 mod announcer;
 mod coding;
 mod comfort;
+mod dialler;
 mod directions;
+mod ear;
 mod event;
 mod hold;
+mod inband;
 mod keypad;
 mod lane;
 mod own;
@@ -41,6 +44,7 @@ use crate::sdp::whatsapp;
 use announcer::Announcer;
 use comfort::PAUSE;
 use hold::{Hold, Playing};
+use inband::InBand;
 use lane::Lane;
 use own::ToneToPbx;
 use pbx::{Kind, Pbx};
@@ -130,6 +134,7 @@ pub(crate) struct AudioPath {
     whatsapp_watch: Watch,
     /// How the PBX is told of keys.
     digits: DigitMode,
+    inband: InBand,
     /// When the PBX was heard last.
     pbx_heard: Option<Instant>,
     whatsapp_heard: bool,
@@ -167,6 +172,7 @@ impl AudioPath {
             pbx_watch: Watch::new(config.options.timeouts.pbx),
             whatsapp_watch: Watch::new(config.options.timeouts.whatsapp),
             digits: DigitMode::default(),
+            inband: InBand::default(),
             pbx_heard: None,
             whatsapp_heard: false,
             events: VecDeque::with_capacity(MAX_EVENTS),
@@ -263,7 +269,8 @@ impl AudioPath {
         let [whatsapp, pbx] = [&self.to_whatsapp, &self.to_pbx]
             .map(|lane| [lane.keypad.deadline(), lane.relay.deadline()].into_iter().flatten().min());
         let waiting = self.waiting_until();
-        [filling, self.pause_due(), tone, whatsapp, pbx, waiting].into_iter().flatten().min()
+        let inband = self.inband.deadline();
+        [filling, self.pause_due(), tone, whatsapp, pbx, waiting, inband].into_iter().flatten().min()
     }
 
     /// Sends what is due of our own; `out` gets each packet with the side it goes to.
@@ -272,6 +279,7 @@ impl AudioPath {
         self.press_keys(now, out);
         self.play_what_waited(now, out);
         self.play_to_pbx_until(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
+        self.dial_due(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
         self.fill_until(now, &mut |packet: &[u8]| out(Party::WhatsApp, packet));
         self.fill_pause(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
         self.look_for_silence(now);
@@ -297,6 +305,9 @@ impl AudioPath {
         let Told { lost_end, digit, ended } = told;
         self.report_up(from, lost_end);
         if let Some(digit) = digit {
+            if from == Party::Pbx {
+                self.inband.note_event();
+            }
             self.report(PathEvent::Digit { from, digit });
         }
         self.report_up(from, ended);

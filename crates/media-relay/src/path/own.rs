@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::announcement::Announcement;
 use crate::codec::{FRAME_SAMPLES, opus};
 use crate::hold::HoldSound;
-use crate::rtp::dtmf::WHATSAPP_CLOCK;
+use crate::rtp::dtmf::{Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Direction};
@@ -85,14 +85,12 @@ impl AudioPath {
         self.announcement = None;
     }
 
-    /// How the PBX is told of keys from now on.
-    pub(crate) fn set_digits(&mut self, mode: DigitMode) {
-        self.digits = mode;
-    }
-
     /// Presses a key in an open call, after those pressed before. False when it is no key, too many
-    /// wait, or that side takes no events now.
+    /// wait, or that side takes none now.
     pub(crate) fn send_digit(&mut self, now: Instant, to: Party, digit: char, duration: Duration) -> bool {
+        if to == Party::Pbx && self.digits == DigitMode::InBand {
+            return self.is_open() && self.dial(now, digit, duration);
+        }
         let (lane, heard) = match to {
             Party::WhatsApp => (&mut self.to_whatsapp, true),
             Party::Pbx => {
@@ -116,6 +114,10 @@ impl AudioPath {
         if !presses && (is_key || !self.speaks_to_whatsapp()) {
             return false;
         }
+        // The end of a key in the sound is in the sound.
+        if !is_key && !self.speaks_to_whatsapp() && self.listens() {
+            return false;
+        }
         if is_key {
             let told = self.to_whatsapp.note_event(now, packet);
             self.report_keys(Party::Pbx, told);
@@ -130,7 +132,9 @@ impl AudioPath {
     pub(super) fn let_keys_go(&mut self, now: Instant) {
         let from_pbx = self.to_whatsapp.relay.handle_timeout(now);
         self.report_up(Party::Pbx, from_pbx);
+        self.let_lost_tone_go(now);
         let from_whatsapp = self.to_pbx.relay.handle_timeout(now);
+        self.dial_told(now, Told { ended: from_whatsapp, ..Told::default() });
         self.report_up(Party::WhatsApp, from_whatsapp);
     }
 

@@ -6,6 +6,7 @@ use crate::rtp::dtmf::{Clocks, WHATSAPP_CLOCK};
 use crate::sdp::pbx::{Codec, Media};
 
 use super::event::{Party, PathError};
+use super::inband::Listens;
 use super::pbx::{Kind, Leg, Pbx};
 use super::transcode::{Target, frame_ms};
 use super::way::{Plan, Way};
@@ -67,6 +68,7 @@ impl AudioPath {
         }
         // Another leg's packets have nothing to do with those before, whatever their numbers.
         let elsewhere = self.pbx.media().is_some_and(|before| before.remote != media.remote);
+        self.listen_anew(elsewhere);
         self.set_ways(media, elsewhere)?;
         self.hold_changed();
         Ok(())
@@ -135,7 +137,8 @@ impl AudioPath {
         };
         let narrow = matches!(media.codec, Codec::Pcmu | Codec::Pcma) || codec != Codec::Opus;
         let rate = if narrow { NARROW } else { WIDE };
-        self.plan(media.codec, (codec, rate, FRAME_MS, fmtp), number)
+        let plan = self.plan(media.codec, (codec, rate, FRAME_MS, fmtp), number);
+        Plan { listens: self.listens_to(media), ..plan }
     }
 
     fn outbound_plan(&self, media: &Media) -> Plan {
@@ -161,6 +164,7 @@ impl AudioPath {
             target: Target { coding: codec.into(), rate, frame_ms, complexity, fmtp },
             payload_type,
             limits: self.jitter,
+            listens: Listens::Never,
         }
     }
 }

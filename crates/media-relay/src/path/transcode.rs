@@ -10,12 +10,14 @@ mod encoding;
 use std::time::{Duration, Instant};
 
 use crate::codec::Frame;
+use crate::codec::inband::Change;
 use crate::options::JitterLimits;
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::jitter::{JitterBuffer, LeftOut, Played};
 use crate::rtp::rewrite::Stamp;
 
 use super::coding::Coding;
+use super::ear::Ear;
 use super::event::{PathError, SideCounters};
 use super::reframe::Reframer;
 use decoding::Decoding;
@@ -40,6 +42,8 @@ struct Voice {
     framer: Framer,
     /// The source's timestamp after what was heard last.
     expected: u32,
+    /// Where there may be keys in the sound.
+    ear: Option<Box<Ear>>,
 }
 
 /// Frames to payloads in their places.
@@ -61,6 +65,7 @@ impl Transcoding {
                 reframer: Reframer::new(target.samples(), target.ticks()),
                 framer: Framer { encoding: Encoding::new(&target)?, ssrc: 0, sequence: 0 },
                 expected: 0,
+                ear: None,
             },
         })
     }
@@ -111,6 +116,23 @@ impl Transcoding {
     /// Lets go what has waited until now: nobody is to hear it.
     pub(super) fn drop_due(&mut self, now: Instant) {
         self.buffer.play_due(now, &mut |_| {});
+    }
+
+    /// Keys are listened for from now on, and taken out of the sound.
+    pub(super) fn listen(&mut self) {
+        self.voice.ear = Some(Box::new(Ear::new(self.voice.target.rate)));
+    }
+
+    /// The next change of a key.
+    pub(super) fn key(&mut self) -> Option<Change> {
+        self.voice.ear.as_mut()?.change()
+    }
+
+    /// What follows has nothing to do with the keys that were heard.
+    pub(super) fn forget_keys(&mut self) {
+        if let Some(ear) = &mut self.voice.ear {
+            ear.forget();
+        }
     }
 
     /// What the buffer adds now.
@@ -193,6 +215,8 @@ impl Voice {
         if lost > 0 {
             let frames = (pause / self.target.ticks().max(1)).min(MAX_SKIPPED);
             self.framer.skip(u16::try_from(frames).unwrap_or(0));
+        } else {
+            self.end_key();
         }
         self.reframer.restart(here.wrapping_add(pause));
         self.expected = header.timestamp;
@@ -201,9 +225,10 @@ impl Voice {
     /// Gives a packet's sound. False when it does not decode: then its time is concealed.
     fn hear(&mut self, packet: &Packet<'_>, emit: &mut impl FnMut(Stamp, &[u8])) -> bool {
         let ticks = self.decoding.coding().ticks(packet.payload).unwrap_or(0);
-        let Self { decoding, reframer, framer, .. } = self;
-        let mut give =
+        let Self { decoding, reframer, framer, ear, .. } = self;
+        let mut push =
             |samples: &[i16]| reframer.push(samples, &mut |at, frame| framer.encode(at, frame, emit));
+        let mut give = |samples: &[i16]| through(ear, samples, &mut push);
         let decoded = decoding.decode(packet.payload, &mut give);
         if !decoded {
             decoding.conceal(ticks, &[], &mut give);
@@ -213,19 +238,27 @@ impl Voice {
     }
 
     fn conceal(&mut self, ticks: u32, next: Option<Packet<'_>>, emit: &mut impl FnMut(Stamp, &[u8])) {
-        let Self { decoding, reframer, framer, .. } = self;
+        let Self { decoding, reframer, framer, ear, .. } = self;
         let coding = decoding.coding();
         let next = next.filter(|next| Coding::of_tag(next.header.payload_type) == coding);
         let next = next.map_or(&[][..], |next| next.payload);
-        decoding.conceal(ticks, next, &mut |samples| {
-            reframer.push(samples, &mut |at, frame| framer.encode(at, frame, emit));
-        });
+        let mut push =
+            |samples: &[i16]| reframer.push(samples, &mut |at, frame| framer.encode(at, frame, emit));
+        decoding.conceal(ticks, next, &mut |samples| through(ear, samples, &mut push));
         self.expected = self.expected.wrapping_add(ticks);
+    }
+
+    /// Other sound follows: a key that was heard is over.
+    fn end_key(&mut self) {
+        if let Some(ear) = &mut self.ear {
+            ear.interrupt();
+        }
     }
 
     /// Another source begins with this packet.
     fn start(&mut self, header: &Header) {
         self.decoding.reset();
+        self.end_key();
         self.framer.ssrc = header.ssrc;
         self.expected = header.timestamp;
     }
@@ -236,6 +269,14 @@ impl Voice {
         let ticks = i64::from(ticks) * i64::from(to) / i64::from(from);
         // Timestamps wrap.
         ticks as u32
+    }
+}
+
+/// By an ear, where there is one.
+fn through(ear: &mut Option<Box<Ear>>, samples: &[i16], push: &mut impl FnMut(&[i16])) {
+    match ear {
+        Some(ear) => ear.listen(samples, push),
+        None => push(samples),
     }
 }
 

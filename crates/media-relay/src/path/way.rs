@@ -5,12 +5,14 @@
 use std::time::{Duration, Instant};
 
 use crate::codec::Frame;
+use crate::codec::inband::Change;
 use crate::options::JitterLimits;
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::{FRAME, Line, Stamp};
 
 use super::coding::Coding;
 use super::event::{PathError, SideCounters};
+use super::inband::Listens;
 use super::lane::Lane;
 use super::transcode::{Target, Transcoding};
 
@@ -26,6 +28,8 @@ pub(super) struct Plan {
     pub(super) target: Target,
     pub(super) payload_type: u8,
     pub(super) limits: JitterLimits,
+    /// Whether there may be keys in the sound.
+    pub(super) listens: Listens,
 }
 
 /// One direction.
@@ -52,12 +56,12 @@ pub(super) struct Counters<'a> {
 
 impl Plan {
     fn passes(&self) -> bool {
-        self.source == self.target.coding
+        self.source == self.target.coding && self.listens != Listens::Always
     }
 
     /// Whether another plan needs no other encoder.
     pub(super) fn goes_on_as(&self, other: &Self) -> bool {
-        self.passes() == other.passes() && self.target == other.target
+        self.passes() == other.passes() && self.target == other.target && self.listens == other.listens
     }
 }
 
@@ -119,7 +123,7 @@ impl Way {
             }
             Mode::Transcode(transcoding) => {
                 transcoding.handle(now, coding, packet, from, &mut |stamp, payload| {
-                    to.sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
+                    to.sent += u64::from(lane.sound(now, stamp, pt, payload, out));
                 });
             }
         }
@@ -152,7 +156,7 @@ impl Way {
         if let Mode::Transcode(transcoding) = &mut self.mode {
             lane.line.use_clock(self.plan.target.coding.clock());
             transcoding.play_due(now, from, &mut |stamp, payload| {
-                to.sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
+                to.sent += u64::from(lane.sound(now, stamp, pt, payload, out));
             });
         }
         counters.to.sent > before
@@ -217,6 +221,26 @@ impl Way {
         }
     }
 
+    /// Whether the sound is being listened to for keys.
+    pub(super) fn listens(&self) -> bool {
+        self.plan.listens != Listens::Never && matches!(self.mode, Mode::Transcode(_))
+    }
+
+    /// The next change of a key in the sound.
+    pub(super) fn key(&mut self) -> Option<Change> {
+        match &mut self.mode {
+            Mode::Pass => None,
+            Mode::Transcode(transcoding) => transcoding.key(),
+        }
+    }
+
+    /// What follows has nothing to do with the keys that were heard.
+    pub(super) fn forget_keys(&mut self) {
+        if let Mode::Transcode(transcoding) = &mut self.mode {
+            transcoding.forget_keys();
+        }
+    }
+
     fn must_transcode(&self, coding: Coding, ticks: Option<u32>) -> bool {
         let target = &self.plan.target;
         match (&self.mode, coding) {
@@ -231,6 +255,9 @@ impl Way {
     fn transcode(&mut self, source: Coding) -> Result<(), PathError> {
         let mut transcoding = Transcoding::new(source, self.plan.target, self.plan.limits)?;
         transcoding.set_loss(self.loss);
+        if self.plan.listens != Listens::Never {
+            transcoding.listen();
+        }
         self.mode = Mode::Transcode(Box::new(transcoding));
         Ok(())
     }

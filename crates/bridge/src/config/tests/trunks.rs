@@ -208,6 +208,18 @@ fn we_register_with_what_is_known_already() {
 }
 
 #[test]
+fn each_way_of_digits_has_a_word() {
+    for (word, dtmf) in [
+        ("rfc4733", Dtmf::Rfc4733),
+        ("info", Dtmf::InfoRelay),
+        ("info_dtmf", Dtmf::InfoDtmf),
+        ("inband", Dtmf::InBand),
+    ] {
+        assert_eq!(good(&trunk(&format!("dtmf = \"{word}\""))).trunks[0].dtmf, dtmf);
+    }
+}
+
+#[test]
 fn mistakes_of_a_trunk_and_their_remedies() {
     let said = CASES.iter().map(|(lines, _)| complaints(lines));
     let wrong: Vec<_> = said.zip(CASES).filter(|(said, (_, expected))| said != expected).collect();
@@ -219,7 +231,8 @@ fn mistakes_of_a_trunk_and_their_remedies() {
 const CASES: &[(&str, &[&str])] = &[
     ("advertised = \"10.0.0.2:5060\"", &["trunk.advertised: \"10.0.0.2:5060\" has a port, that is the listener's: write \"10.0.0.2\""]),
     ("nat = \"yes\"", &["trunk.nat: \"yes\" is not known: write one of \"auto\", \"source\", \"contact\""]),
-    ("dtmf = \"inband\"", &["trunk.dtmf: \"inband\" is not known: write one of \"rfc4733\", \"info\", \"info_dtmf\""]),
+    ("dtmf = \"tones\"", &["trunk.dtmf: \"tones\" is not known: write one of \"rfc4733\", \"info\", \"info_dtmf\", \"inband\""]),
+    ("dtmf = true", &["trunk.dtmf: is true or false, must be a string in quotes"]),
     ("srtp = \"optional\"", &["trunk.srtp: \"optional\" is not known: write one of \"refuse\", \"offer\", \"require\""]),
     ("srtp = true", &["trunk.srtp: is true or false, must be a string in quotes"]),
     ("ringback = \"183\"", &["trunk.ringback_country: is missing: ringback = \"183\" plays the tone of a country, like \"de\""]),

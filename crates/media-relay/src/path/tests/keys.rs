@@ -45,12 +45,12 @@ impl Talk {
     }
 }
 
-fn press(rig: &mut Rig, to: Party, keys: &str, milliseconds: u64) -> bool {
+pub(super) fn press(rig: &mut Rig, to: Party, keys: &str, milliseconds: u64) -> bool {
     keys.chars().all(|key| rig.path.send_digit(rig.now, to, key, ms(milliseconds)))
 }
 
 /// Codes and durations of whole events, the rules of RFC 4733 2.5.1 checked on the way.
-fn events(sent: &[Sent], payload_type: u8) -> Vec<(u8, u16)> {
+pub(super) fn events(sent: &[Sent], payload_type: u8) -> Vec<(u8, u16)> {
     let packets: Vec<(Header, Event)> = sent
         .iter()
         .filter(|sent| sent.header.payload_type == payload_type)
@@ -70,7 +70,7 @@ fn events(sent: &[Sent], payload_type: u8) -> Vec<(u8, u16)> {
         .collect()
 }
 
-fn assert_no_gap(sent: &[Sent]) {
+pub(super) fn assert_no_gap(sent: &[Sent]) {
     for pair in sent.windows(2) {
         assert_eq!(pair[1].header.sequence, pair[0].header.sequence.wrapping_add(1));
         assert_eq!(pair[1].header.ssrc, pair[0].header.ssrc);

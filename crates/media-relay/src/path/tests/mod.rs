@@ -3,6 +3,7 @@
 mod announcements;
 mod dtmf;
 mod gate;
+mod inband;
 mod keys;
 mod pauses;
 mod robust;
