@@ -22,7 +22,7 @@ mod worker;
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
 pub use hold::HoldSound;
-pub use options::{MediaTimeouts, SessionOptions};
+pub use options::{JitterLimits, MediaTimeouts, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use relay::{OpenError, Relay, RelayConfig, Side, StartError};
 pub use session::{AudioSession, WaRole};

@@ -7,10 +7,34 @@ use crate::hold::HoldSound;
 /// What the owner of a call chooses for its audio path.
 #[derive(Debug, Clone, Default)]
 pub struct SessionOptions {
+    /// How long packets that are decoded may wait for those before them.
+    pub jitter: JitterLimits,
+    /// Whether WhatsApp gets G.711 untouched where both sides have it, rather than Opus.
+    pub untouched: bool,
     /// What WhatsApp hears while the PBX holds the call and plays nothing.
     pub hold_sound: HoldSound,
     /// When a side that says nothing is told of.
     pub timeouts: MediaTimeouts,
+}
+
+/// The bounds of a jitter buffer's delay. It adapts in between; what is not decoded passes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JitterLimits {
+    /// It delays by this even where packets come evenly.
+    pub least: Duration,
+    /// It delays by no more, up to [`Self::HIGHEST`].
+    pub most: Duration,
+}
+
+impl JitterLimits {
+    /// The longest delay that is taken: with more nobody can talk.
+    pub const HIGHEST: Duration = Duration::from_millis(200);
+}
+
+impl Default for JitterLimits {
+    fn default() -> Self {
+        Self { least: Duration::ZERO, most: Duration::from_millis(120) }
+    }
 }
 
 /// How long each side of an open call may send nothing, neither RTP nor RTCP, before

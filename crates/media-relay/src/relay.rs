@@ -172,7 +172,10 @@ impl Relay {
             to_whatsapp,
             to_pbx,
             opus_complexity: inner.opus_complexity,
-            options: options.clone(),
+            jitter: options.jitter,
+            untouched: options.untouched,
+            hold_sound: options.hold_sound.clone(),
+            timeouts: options.timeouts,
         });
         let call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
         let id = inner.next_id.fetch_add(1, Relaxed);

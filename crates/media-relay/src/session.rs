@@ -64,7 +64,11 @@ impl AudioSession {
     /// Only the first counts.
     pub fn connect_whatsapp(&self, remote: whatsapp::Remote, role: WaRole) {
         let remote = WhatsAppRemote {
-            formats: WhatsAppFormats { opus: remote.opus_pt, dtmf: remote.dtmf_pt },
+            formats: WhatsAppFormats {
+                opus: Some(remote.opus_pt),
+                dtmf: remote.dtmf_pt,
+                ..WhatsAppFormats::default()
+            },
             peer: RemotePeer {
                 role: role.dtls(remote.setup),
                 candidates: remote.candidates,

@@ -118,7 +118,7 @@ fn try_from_pbx(
     shared.trunks.spend(flow.trunk, &route.callee.to_string())?;
 
     let (mailbox, events) = Mailbox::new();
-    let session = open_session(shared, &session_options(route.number, route.trunk), &mailbox)?;
+    let session = open_session(shared, &session_options(&config.media, route.number, route.trunk), &mailbox)?;
     let negotiation = negotiation(shared, &session, route.trunk);
     let state = PbxLeg::invited(flow, negotiation, &request.body).map_err(Unborn::PbxSdp)?;
     // Without SDP in the INVITE, what the PBX takes is known with its ACK only.
@@ -204,7 +204,8 @@ fn try_from_whatsapp(
     let towards = towards(shared, &mut pbx, incoming)?;
 
     let (mailbox, events) = Mailbox::new();
-    let session = open_session(shared, &session_options(incoming.number, trunk), &mailbox)?;
+    let session =
+        open_session(shared, &session_options(&shared.config().media, incoming.number, trunk), &mailbox)?;
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
@@ -336,8 +337,8 @@ fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negoti
 }
 
 /// What the configuration says of the audio between this number and this trunk.
-fn session_options(_number: &Number, _trunk: &Trunk) -> SessionOptions {
-    SessionOptions::default()
+fn session_options(media: &crate::config::Media, _number: &Number, _trunk: &Trunk) -> SessionOptions {
+    SessionOptions { jitter: media.jitter, ..SessionOptions::default() }
 }
 
 fn open_session(

@@ -14,6 +14,7 @@ mod graph;
 mod header;
 mod hours;
 mod incoming;
+mod jitter;
 mod journal;
 mod life;
 mod manners;

@@ -74,6 +74,11 @@ tables! {
         workers: integer -> Field<i64>,
         opus_complexity: integer -> Field<i64>,
         port_rest_s: integer -> Field<i64>,
+        jitter: table -> Jitter,
+    }
+    Jitter {
+        least_ms: integer -> Field<i64>,
+        most_ms: integer -> Field<i64>,
     }
     MediaSide {
         bind: text -> Field<String>,

@@ -31,7 +31,11 @@ pub(super) fn known<'a>(
     })
 }
 
-const CODECS: [(&str, Codec); 3] = [("opus", Codec::Opus), ("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
+const CODECS: [(&str, Codec); 4] =
+    [("opus", Codec::Opus), ("g722", Codec::G722), ("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
+
+/// What a trunk speaks that names no codecs.
+const DEFAULT_CODECS: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
 
 /// What the trunks read so far have taken.
 #[derive(Default)]
@@ -196,15 +200,14 @@ impl Checker<'_> {
     }
 
     fn codecs(&mut self, field: Field<Vec<Field<String>>>) -> Option<Vec<Codec>> {
-        let all = CODECS.map(|(_, codec)| codec).to_vec();
         let names = || listed(CODECS.map(|(name, _)| name));
         let items = field.check(self.report, |items| match items.len() {
-            0 => Err(format!("is empty: write some of {}, or leave it out for all", names())),
+            0 => Err(format!("is empty: write some of {}, or leave it out for the usual ones", names())),
             _ => Ok(items),
         });
         let place = items.place.clone();
         match items.value {
-            Given::Absent => Some(all),
+            Given::Absent => Some(DEFAULT_CODECS.to_vec()),
             Given::Wrong => None,
             Given::Good(items) => self.each_once(&place, items, &CODECS, "a codec"),
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media_relay::Announcement;
+use media_relay::{Announcement, JitterLimits};
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
@@ -88,6 +88,8 @@ pub struct Media {
     pub opus_complexity: u8,
     /// How long a port is left alone after a call.
     pub port_rest: Duration,
+    /// How long packets that are converted may wait for those before them.
+    pub jitter: JitterLimits,
 }
 
 /// One side of the audio.
@@ -216,12 +218,14 @@ impl Checker<'_> {
         let workers = raw.workers.check(self.report, within(0..=256)).or(0);
         let opus_complexity = raw.opus_complexity.check(self.report, within(0..=10)).or(5);
         let port_rest = raw.port_rest_s.check(self.report, seconds(0..=600)).or(Duration::from_secs(5));
+        let jitter = self.jitter(raw.jitter);
         Some(Media {
             pbx: pbx?,
             whatsapp: whatsapp?,
             workers: workers?,
             opus_complexity: opus_complexity?,
             port_rest: port_rest?,
+            jitter: jitter?,
         })
     }
 

@@ -88,4 +88,8 @@ pub struct SideCounters {
     pub silence: u64,
     /// Of those sent: frames of a tone or an announcement that we played.
     pub tone: u64,
+    /// Of those received: after one that was sent later, where they are decoded.
+    pub reordered: u64,
+    /// Of those received: as one before, where they are decoded.
+    pub duplicated: u64,
 }

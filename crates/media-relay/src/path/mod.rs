@@ -30,7 +30,8 @@ pub use event::{DigitMode, Party, PathCounters, SideCounters};
 pub(crate) use crate::rtp::rewrite::LineSeed;
 pub(crate) use event::{PathError, PathEvent};
 
-use crate::options::SessionOptions;
+use crate::hold::HoldSound;
+use crate::options::{JitterLimits, MediaTimeouts};
 use crate::rtp::dtmf::{Clocks, Pressed, Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
@@ -61,15 +62,55 @@ pub(crate) struct PathConfig {
     pub(crate) to_pbx: LineSeed,
     /// 0 (cheap) to 10 (good).
     pub(crate) opus_complexity: u8,
-    /// The owner's choices.
-    pub(crate) options: SessionOptions,
+    /// How long packets that are decoded may wait.
+    pub(crate) jitter: JitterLimits,
+    /// Whether G.711 passes untouched where WhatsApp takes it as well as Opus.
+    pub(crate) untouched: bool,
+    /// What takes the place of a hold's silence.
+    pub(crate) hold_sound: HoldSound,
+    /// How long each side may say nothing.
+    pub(crate) timeouts: MediaTimeouts,
 }
 
-/// The payload types that WhatsApp's SDP gives its formats.
+/// What WhatsApp takes and sends: the payload types that its SDP gives its formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WhatsAppFormats {
-    pub(crate) opus: u8,
+    pub(crate) opus: Option<u8>,
+    pub(crate) pcmu: Option<u8>,
+    pub(crate) pcma: Option<u8>,
     pub(crate) dtmf: u8,
+    pub(crate) fmtp: OpusFmtp,
+}
+
+/// What its SDP asks of our Opus encoder (RFC 7587 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpusFmtp {
+    /// Bits a second.
+    pub(crate) max_average_bitrate: u32,
+    /// Hertz; twice the highest frequency that is of use.
+    pub(crate) max_playback_rate: u32,
+    /// Whether lost packets may be made good from those after them.
+    pub(crate) in_band_fec: bool,
+}
+
+impl Default for WhatsAppFormats {
+    /// What our own offers say.
+    fn default() -> Self {
+        Self {
+            opus: Some(whatsapp::OPUS_PT),
+            pcmu: None,
+            pcma: None,
+            dtmf: whatsapp::DTMF_PT,
+            fmtp: OpusFmtp::default(),
+        }
+    }
+}
+
+impl Default for OpusFmtp {
+    /// What WhatsApp has always asked for.
+    fn default() -> Self {
+        Self { max_average_bitrate: 20_000, max_playback_rate: 16_000, in_band_fec: true }
+    }
 }
 
 /// One call's path.
@@ -79,6 +120,7 @@ pub(crate) struct AudioPath {
     opus_pt: u8,
     dtmf_pt: u8,
     opus_complexity: u8,
+    reported_loss: u8,
     to_whatsapp: Lane,
     to_pbx: Lane,
     /// What we play, in place of the PBX and of WhatsApp.
@@ -118,14 +160,15 @@ impl AudioPath {
             opus_pt: whatsapp::OPUS_PT,
             dtmf_pt: whatsapp::DTMF_PT,
             opus_complexity: config.opus_complexity,
+            reported_loss: 0,
             to_whatsapp: Lane::new(config.to_whatsapp, WHATSAPP_AUDIO_CLOCK, from_pbx),
             to_pbx: Lane::new(config.to_pbx, 8000, whatsapp_clocks(8000)),
             tone_to_whatsapp: None,
             tone_to_pbx: None,
             announcement: None,
-            hold: Hold::new(config.options.hold_sound),
-            pbx_watch: Watch::new(config.options.timeouts.pbx),
-            whatsapp_watch: Watch::new(config.options.timeouts.whatsapp),
+            hold: Hold::new(config.hold_sound),
+            pbx_watch: Watch::new(config.timeouts.pbx),
+            whatsapp_watch: Watch::new(config.timeouts.whatsapp),
             digits: DigitMode::default(),
             pbx_heard: None,
             whatsapp_heard: false,
@@ -136,8 +179,18 @@ impl AudioPath {
 
     /// WhatsApp's payload types, from its SDP.
     pub(crate) fn set_whatsapp(&mut self, formats: WhatsAppFormats) {
-        self.opus_pt = formats.opus;
+        self.opus_pt = formats.opus.unwrap_or(whatsapp::OPUS_PT);
         self.dtmf_pt = formats.dtmf;
+    }
+
+    /// The loss, in percent, that WhatsApp reports of what we send: above 1 % our encoder adds redundancy.
+    pub(crate) fn set_reported_loss(&mut self, percent: u8) {
+        self.reported_loss = percent;
+    }
+
+    /// What the jitter buffer adds now to the packets from a side; nothing where they pass through.
+    pub(crate) fn buffer_delay(&self, _from: Party) -> Duration {
+        Duration::ZERO
     }
 
     /// What was agreed with the PBX; again after a re-negotiation, and the lines go on.
@@ -159,7 +212,7 @@ impl AudioPath {
         let elsewhere = before.media().is_some_and(|before| before.remote != media.remote);
         self.pbx = match (media.codec, before) {
             (Codec::Opus, Pbx::Opus(_)) if !elsewhere => Pbx::Opus(media.clone()),
-            (Codec::Pcmu | Codec::Pcma, Pbx::G711(_, mut transcoder)) => {
+            (Codec::G722 | Codec::Pcmu | Codec::Pcma, Pbx::G711(_, mut transcoder)) => {
                 if elsewhere {
                     transcoder.encoding.new_source();
                 }
@@ -169,7 +222,7 @@ impl AudioPath {
                 self.to_whatsapp.line.new_source(WHATSAPP_AUDIO_CLOCK);
                 match codec {
                     Codec::Opus => Pbx::Opus(media.clone()),
-                    Codec::Pcmu | Codec::Pcma => {
+                    Codec::G722 | Codec::Pcmu | Codec::Pcma => {
                         let transcoder = Transcoder::new(self.opus_complexity)?;
                         Pbx::G711(media.clone(), Box::new(transcoder))
                     }

@@ -224,7 +224,7 @@ impl AudioPath {
         };
         let payload = match media.codec {
             Codec::Opus => tone.player.opus(),
-            Codec::Pcmu | Codec::Pcma => tone.player.g711(law(media.codec)),
+            Codec::G722 | Codec::Pcmu | Codec::Pcma => tone.player.g711(law(media.codec)),
         };
         let sent = u64::from(self.to_pbx.own_frame(now, media.payload_type, payload, out));
         self.counters.pbx.sent += sent;

@@ -106,7 +106,7 @@ impl Pbx {
 pub(super) fn law(codec: Codec) -> Law {
     match codec {
         Codec::Pcma => Law::A,
-        Codec::Pcmu | Codec::Opus => Law::Mu,
+        Codec::Pcmu | Codec::Opus | Codec::G722 => Law::Mu,
     }
 }
 

@@ -143,6 +143,7 @@ fn static_format(payload_type: u8) -> Option<(String, u32)> {
     let encoding = match payload_type {
         0 => "pcmu",
         8 => "pcma",
+        9 => "g722",
         13 => "cn",
         _ => return None,
     };
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn static_numbers_need_no_rtpmap_and_a_given_rtpmap_wins() {
         let session =
-            parse_session(b"v=0\r\nm=audio 1 RTP/AVP 0 8 13 96 97 900 x\r\na=rtpmap:97 OPUS/48000/2\r\na=rtpmap:8 pcma/16000\r\n")
+            parse_session(b"v=0\r\nm=audio 1 RTP/AVP 0 8 9 13 96 97 900 x\r\na=rtpmap:97 OPUS/48000/2\r\na=rtpmap:8 pcma/16000\r\n")
                 .expect("valid");
         let found: Vec<_> = formats(&session.medias[0])
             .into_iter()
@@ -176,6 +177,7 @@ mod tests {
             [
                 (0, "pcmu".into(), 8000),
                 (8, "pcma".into(), 16000),
+                (9, "g722".into(), 8000),
                 (13, "cn".into(), 8000),
                 (96, String::new(), 0),
                 (97, "opus".into(), 48000),

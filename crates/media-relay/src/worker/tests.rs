@@ -330,7 +330,10 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
         to_whatsapp: seed,
         to_pbx: seed,
         opus_complexity: 5,
-        options: SessionOptions::default(),
+        jitter: crate::options::JitterLimits::default(),
+        untouched: false,
+        hold_sound: HoldSound::default(),
+        timeouts: crate::MediaTimeouts::default(),
     });
     let mut call = Call::new(sockets, peer, path, Box::new(|_| {}));
     for sequence in 0..70 {

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use media_relay::JitterLimits;
 use media_relay::sdp::pbx::Codec;
 
 use super::*;
@@ -77,6 +78,7 @@ fn the_least_has_every_default() {
     assert_eq!((config.media.pbx.ports, config.media.whatsapp.ports), (20000..=29999, 30000..=39999));
     assert_eq!((config.media.workers, config.media.opus_complexity), (0, 5));
     assert_eq!(config.media.port_rest, Duration::from_secs(5));
+    assert_eq!(config.media.jitter, JitterLimits::default());
     assert_eq!(
         (config.graph.url.as_str(), config.graph.version.as_str()),
         ("https://graph.facebook.com", "v25.0")
@@ -124,6 +126,7 @@ fn every_key_can_be_written() {
         workers = 3
         opus_complexity = 10
         port_rest_s = 0
+        jitter = { least_ms = 20, most_ms = 200 }
         [media.pbx]
         bind = "::"
         advertised = "192.0.2.10"
@@ -181,6 +184,8 @@ fn every_key_can_be_written() {
         (config.media.workers, config.media.opus_complexity, config.media.port_rest),
         (3, 10, Duration::ZERO)
     );
+    let (least, most) = (config.media.jitter.least, config.media.jitter.most);
+    assert_eq!((least.as_millis(), most.as_millis()), (20, 200));
     assert_eq!(config.media.pbx.ports, 10000..=10019);
     assert_eq!(config.media.whatsapp.advertised.to_string(), "198.51.100.7");
     assert_eq!(

@@ -15,13 +15,8 @@ fn recording(rate: u32, hertz: f64, milliseconds: u32) -> Announcement {
 /// A path without a PBX: a caller who is put through to nobody.
 fn alone() -> Rig {
     let mut rig = Rig::shut(&pcmu());
-    rig.path = AudioPath::new(PathConfig {
-        to_whatsapp: TO_WHATSAPP,
-        to_pbx: TO_PBX,
-        opus_complexity: 5,
-        options: SessionOptions::default(),
-    });
-    rig.path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
+    rig.path = AudioPath::new(CONFIG);
+    rig.path.set_whatsapp(formats(OPUS, 126));
     rig
 }
 

@@ -33,7 +33,7 @@ fn nothing_passes_before_the_call_is_answered_but_is_told() {
 #[test]
 fn the_first_packet_leaves_when_the_gate_opens() {
     let mut rig = Rig::shut(&pcmu());
-    rig.path.set_whatsapp(WhatsAppFormats { opus: 96, dtmf: 97 });
+    rig.path.set_whatsapp(formats(96, 97));
     rig.path.open(rig.now);
     assert_eq!(rig.path.deadline(), Some(rig.now));
     rig.wait(0);

@@ -17,12 +17,22 @@ use super::pbx::law;
 use super::*;
 use crate::codec::g711::Law;
 use crate::codec::opus;
+use crate::options::SessionOptions;
 use crate::rtp::testing::{Sent, epoch, header, ms, packet};
 use crate::sdp::pbx::{Direction, OfferedAs};
 
 const OPUS: u8 = 111;
 const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };
 const TO_PBX: LineSeed = LineSeed { ssrc: 0xbbbb, sequence: 65_500, timestamp: u32::MAX - 500 };
+const CONFIG: PathConfig = PathConfig {
+    to_whatsapp: TO_WHATSAPP,
+    to_pbx: TO_PBX,
+    opus_complexity: 5,
+    jitter: JitterLimits { least: Duration::ZERO, most: Duration::from_millis(120) },
+    untouched: false,
+    hold_sound: HoldSound::Silence,
+    timeouts: MediaTimeouts { pbx: Duration::ZERO, whatsapp: Duration::ZERO },
+};
 const PBX_SSRC: u32 = 0x1111;
 const WHATSAPP_SSRC: u32 = 0x2222;
 
@@ -36,6 +46,10 @@ struct Rig {
     to_pbx: Vec<Sent>,
     /// When our own packets left for the PBX.
     own_to_pbx: Vec<u128>,
+}
+
+fn formats(opus: u8, dtmf: u8) -> WhatsAppFormats {
+    WhatsAppFormats { opus: Some(opus), dtmf, ..WhatsAppFormats::default() }
 }
 
 fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
@@ -58,13 +72,8 @@ fn pcmu() -> Media {
 impl Rig {
     /// A path with its gate shut.
     fn shut(media: &Media) -> Self {
-        let mut path = AudioPath::new(PathConfig {
-            to_whatsapp: TO_WHATSAPP,
-            to_pbx: TO_PBX,
-            opus_complexity: 5,
-            options: SessionOptions::default(),
-        });
-        path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
+        let mut path = AudioPath::new(CONFIG);
+        path.set_whatsapp(formats(OPUS, 126));
         path.set_pbx(media).expect("libopus");
         let start = epoch();
         Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new(), own_to_pbx: Vec::new() }
@@ -73,13 +82,9 @@ impl Rig {
     /// A path with its gate shut whose owner has chosen.
     fn choosing(media: &Media, options: SessionOptions) -> Self {
         let mut rig = Self::shut(media);
-        rig.path = AudioPath::new(PathConfig {
-            to_whatsapp: TO_WHATSAPP,
-            to_pbx: TO_PBX,
-            opus_complexity: 5,
-            options,
-        });
-        rig.path.set_whatsapp(WhatsAppFormats { opus: OPUS, dtmf: 126 });
+        let SessionOptions { hold_sound, timeouts, .. } = options;
+        rig.path = AudioPath::new(PathConfig { hold_sound, timeouts, ..CONFIG });
+        rig.path.set_whatsapp(formats(OPUS, 126));
         rig.path.set_pbx(media).expect("libopus");
         rig
     }

@@ -270,7 +270,7 @@ fn the_lines_go_on_when_the_codec_changes() {
         for _ in 0..20 {
             let (payload, step) = match media.codec {
                 Codec::Opus => (&opus::SILENCE[..], 960),
-                Codec::Pcmu | Codec::Pcma => (&[0x55; 160][..], 160),
+                Codec::G722 | Codec::Pcmu | Codec::Pcma => (&[0x55; 160][..], 160),
             };
             let header = header(media.payload_type, PBX_SSRC, sequence, u32::from(sequence) * step);
             rig.pbx(&packet(header, payload));

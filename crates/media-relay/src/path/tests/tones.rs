@@ -34,7 +34,7 @@ fn pbxs() -> [Media; 3] {
 fn heard_by(media: &Media, sent: &[Sent]) -> Vec<i16> {
     match media.codec {
         Codec::Opus => decoded(sent),
-        Codec::Pcmu | Codec::Pcma => heard_at_pbx(law_of(media), sent),
+        Codec::G722 | Codec::Pcmu | Codec::Pcma => heard_at_pbx(law_of(media), sent),
     }
 }
 

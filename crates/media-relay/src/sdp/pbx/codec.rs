@@ -13,6 +13,8 @@ const FIRST_DYNAMIC: u8 = 96;
 pub enum Codec {
     /// opus/48000/2, passed through untouched.
     Opus,
+    /// G.722 at 64 kbit/s: 16 kHz sound under an RTP clock of 8000 (RFC 3551 4.5.2).
+    G722,
     /// G.711 mu-law.
     Pcmu,
     /// G.711 A-law.
@@ -24,13 +26,14 @@ impl Codec {
     pub fn clock(self) -> u32 {
         match self {
             Self::Opus => 48_000,
-            Self::Pcmu | Self::Pcma => 8000,
+            Self::G722 | Self::Pcmu | Self::Pcma => 8000,
         }
     }
 
     pub(super) fn rtpmap(self) -> &'static str {
         match self {
             Self::Opus => "opus/48000/2",
+            Self::G722 => "G722/8000",
             Self::Pcmu => "PCMU/8000",
             Self::Pcma => "PCMA/8000",
         }
@@ -40,6 +43,7 @@ impl Codec {
     pub(super) fn of(format: &Format) -> Option<Self> {
         match (format.encoding.as_str(), format.clock) {
             ("opus", 48_000) => Some(Self::Opus),
+            ("g722", 8000) => Some(Self::G722),
             ("pcmu", 8000) => Some(Self::Pcmu),
             ("pcma", 8000) => Some(Self::Pcma),
             _ => None,
@@ -51,6 +55,7 @@ impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Opus => "opus",
+            Self::G722 => "g722",
             Self::Pcmu => "pcmu",
             Self::Pcma => "pcma",
         })
@@ -59,7 +64,7 @@ impl fmt::Display for Codec {
 
 /// Not the name of a codec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown codec {0:?}: expected opus, pcmu or pcma")]
+#[error("unknown codec {0:?}: expected opus, g722, pcmu or pcma")]
 pub struct UnknownCodec(pub String);
 
 impl FromStr for Codec {
@@ -68,6 +73,7 @@ impl FromStr for Codec {
     fn from_str(name: &str) -> Result<Self, UnknownCodec> {
         match name.to_ascii_lowercase().as_str() {
             "opus" => Ok(Self::Opus),
+            "g722" => Ok(Self::G722),
             "pcmu" => Ok(Self::Pcmu),
             "pcma" => Ok(Self::Pcma),
             _ => Err(UnknownCodec(name.to_owned())),
@@ -97,6 +103,7 @@ impl Numbers {
     pub(super) fn of(self, codec: Codec) -> u8 {
         match codec {
             Codec::Opus => self.opus,
+            Codec::G722 => 9,
             Codec::Pcmu => 0,
             Codec::Pcma => 8,
         }
