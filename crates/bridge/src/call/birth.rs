@@ -337,8 +337,13 @@ fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negoti
 }
 
 /// What the configuration says of the audio between this number and this trunk.
-fn session_options(media: &crate::config::Media, _number: &Number, _trunk: &Trunk) -> SessionOptions {
-    SessionOptions { jitter: media.jitter, ..SessionOptions::default() }
+fn session_options(media: &crate::config::Media, _number: &Number, trunk: &Trunk) -> SessionOptions {
+    SessionOptions {
+        jitter: media.jitter,
+        hold_sound: trunk.media.hold_sound.clone(),
+        timeouts: trunk.media.timeouts,
+        ..SessionOptions::default()
+    }
 }
 
 fn open_session(

@@ -297,7 +297,11 @@ impl CallTask {
             }
             MediaEvent::FirstAudio(Party::WhatsApp) => self.tell(Event::MediaHeard),
             MediaEvent::Announced => self.tell(Event::MediaAnnounced),
-            MediaEvent::FirstAudio(Party::Pbx) | MediaEvent::Silent(_) | MediaEvent::Heard(_) => {}
+            MediaEvent::Silent(from) => {
+                warn!(?from, "neither RTP nor RTCP for as long as may be");
+                self.tell(Event::MediaSilent(from));
+            }
+            MediaEvent::FirstAudio(Party::Pbx) | MediaEvent::Heard(_) => {}
             // Which key was pressed may be a PIN: it is never written down.
             MediaEvent::Digit { from, .. } => debug!(?from, "digit"),
             MediaEvent::DigitEnded { .. } => {}

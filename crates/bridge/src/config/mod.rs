@@ -31,6 +31,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod trunk;
+mod trunk_media;
 mod valid;
 mod value;
 mod webhook;
@@ -53,6 +54,7 @@ pub use trunk::{
     AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
     Targets, Tls, TlsIdentity, Trunk, User,
 };
+pub use trunk_media::TrunkMedia;
 pub use valid::{Admin, Config, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
 pub use webhook::{Webhook, WebhookTls};

@@ -154,6 +154,13 @@ tables! {
         rewrite: tables -> Vec<Rewrite>,
         country: text -> Field<String>,
         number_header: text -> Field<String>,
+        media: table -> TrunkMedia,
+    }
+    TrunkMedia {
+        timeout_s: integer -> Field<i64>,
+        whatsapp_timeout_s: integer -> Field<i64>,
+        hold_sound: text -> Field<String>,
+        transfer_sound: text -> Field<String>,
     }
     Rewrite {
         prefix: text -> Field<String>,

@@ -114,6 +114,7 @@ impl Checker<'_> {
         let headers = self.headers(raw.headers);
         let session = self.session(raw.session);
         let dialling = self.dialling(raw.rewrite, raw.country, raw.number_header);
+        let media = self.trunk_media(raw.media);
         let Ceilings { limits, longest_call, budget } = limits?;
         Some(Trunk {
             id: TrunkId(u16::try_from(index).ok()?),
@@ -143,6 +144,7 @@ impl Checker<'_> {
             dtmf: dtmf?,
             ringback: ringback?,
             dialling: dialling?,
+            media: media?,
         })
     }
 

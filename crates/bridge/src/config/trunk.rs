@@ -11,6 +11,7 @@ use sip_core::{Nat, Registrar, Reliable, SessionTimer, TrunkId, TrunkProfile};
 use wa_signaling::PhoneNumberId;
 
 use super::secret::LiveSecret;
+use super::trunk_media::TrunkMedia;
 use super::value::Network;
 use crate::routing::dialled::Dialling;
 use crate::trunk::limit::Limits;
@@ -77,6 +78,8 @@ pub struct Trunk {
     pub ringback: Ringback,
     /// What it means by what it dials.
     pub dialling: Dialling,
+    /// What is heard in its calls' silence, and how long that may last.
+    pub media: TrunkMedia,
 }
 
 impl Trunk {

@@ -259,6 +259,8 @@ fn ended_by(cause: Cause) -> &'static str {
         Cause::NoAnswer | Cause::WhatsAppFailed(_) | Cause::Graph(_) => "whatsapp",
         Cause::RingLimit
         | Cause::MediaFailed
+        | Cause::PbxSilent
+        | Cause::UserSilent
         | Cause::WhatsAppSdp
         | Cause::PbxSdp
         | Cause::AckMissing
