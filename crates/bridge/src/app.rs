@@ -241,14 +241,10 @@ fn graph_config(config: &Config, alarms: &Arc<Alarms>) -> GraphConfig {
 }
 
 fn relay_config(config: &Config) -> RelayConfig {
-    let side = |side: &crate::config::MediaSide| Side {
-        bind: side.bind,
-        advertised: side.advertised,
-        ports: side.ports.clone(),
-    };
+    let pbx = &config.media.pbx;
     RelayConfig {
-        pbx: side(&config.media.pbx),
-        whatsapp: side(&config.media.whatsapp),
+        pbx: Side { bind: pbx.bind, advertised: pbx.advertised, ports: pbx.ports.clone() },
+        whatsapp: config.media.whatsapp.clone(),
         workers: config.media.workers,
         opus_complexity: config.media.opus_complexity,
         port_rest: config.media.port_rest,

@@ -17,6 +17,17 @@ pub struct SessionOptions {
     pub timeouts: MediaTimeouts,
 }
 
+/// How long each side of an open call may send nothing, neither RTP nor RTCP, before
+/// [`MediaEvent::Silent`](crate::MediaEvent::Silent) is told. Zero: for ever. Hold does not count, nor
+/// does a transfer that rings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MediaTimeouts {
+    /// The PBX.
+    pub pbx: Duration,
+    /// The WhatsApp user, whose phone sends nothing while it is muted.
+    pub whatsapp: Duration,
+}
+
 /// The bounds of a jitter buffer's delay. It adapts in between; what is not decoded passes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JitterLimits {
@@ -35,15 +46,4 @@ impl Default for JitterLimits {
     fn default() -> Self {
         Self { least: Duration::ZERO, most: Duration::from_millis(120) }
     }
-}
-
-/// How long each side of an open call may send nothing, neither RTP nor RTCP, before
-/// [`MediaEvent::Silent`](crate::MediaEvent::Silent) is told. Zero: for ever. Hold does not count, nor
-/// does a transfer that rings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MediaTimeouts {
-    /// The PBX.
-    pub pbx: Duration,
-    /// The WhatsApp user, whose phone sends nothing while it is muted.
-    pub whatsapp: Duration,
 }

@@ -17,18 +17,8 @@ use crate::peer::{Credentials, Identity, WhatsAppPeer};
 use crate::ports::PortPool;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
+use crate::side::{Side, WhatsAppSide};
 use crate::worker::{self, BindError, Call, Command, MediaSocket, RelayCounters, WorkerHandle};
-
-/// The addresses of one side.
-#[derive(Debug, Clone)]
-pub struct Side {
-    /// What sockets are bound to.
-    pub bind: IpAddr,
-    /// What the SDP says.
-    pub advertised: IpAddr,
-    /// The ports for media.
-    pub ports: RangeInclusive<u16>,
-}
 
 /// What a relay needs to know.
 #[derive(Debug, Clone)]
@@ -36,7 +26,7 @@ pub struct RelayConfig {
     /// Towards the PBX.
     pub pbx: Side,
     /// Towards WhatsApp.
-    pub whatsapp: Side,
+    pub whatsapp: WhatsAppSide,
     /// Worker threads; 0 is one per core.
     pub workers: usize,
     /// libopus's effort when G.711 is transcoded, 0 to 10. 5 costs half of 10, and nobody hears the
@@ -95,7 +85,7 @@ pub struct Relay(Arc<Inner>);
 
 struct Inner {
     pbx: Side,
-    whatsapp: Side,
+    whatsapp: WhatsAppSide,
     pbx_ports: Arc<PortPool>,
     whatsapp_ports: Arc<PortPool>,
     identity: Arc<Identity>,
@@ -123,7 +113,7 @@ impl Relay {
         };
         let mut inner = Inner {
             pbx: config.pbx,
-            whatsapp: config.whatsapp,
+            whatsapp: config.whatsapp.of_this_machine(),
             pbx_ports,
             whatsapp_ports,
             identity: Arc::new(identity),
@@ -149,16 +139,14 @@ impl Relay {
         events: Box<dyn FnMut(MediaEvent) + Send>,
     ) -> Result<AudioSession, OpenError> {
         let inner = &*self.0;
-        let pbx = bind(&inner.pbx_ports, &inner.pbx)?;
-        let whatsapp = bind(&inner.whatsapp_ports, &inner.whatsapp)?;
+        let pbx = bind(&inner.pbx_ports, inner.pbx.bind)?;
+        let whatsapp = bind(&inner.whatsapp_ports, inner.whatsapp.bind)?;
         let credentials = Credentials::draw().map_err(|_| OpenError::NoRandom)?;
         let (to_whatsapp, to_pbx) = (line_seed()?, line_seed()?);
 
-        let Side { bind, advertised, .. } = inner.whatsapp;
-        let local = if bind.is_unspecified() { advertised } else { bind };
-        let local = SocketAddr::new(local, whatsapp.port());
+        let locals = inner.whatsapp.locals(whatsapp.port());
         let description = whatsapp::Local {
-            candidates: vec![SocketAddr::new(advertised, whatsapp.port())],
+            candidates: inner.whatsapp.candidates(whatsapp.port()),
             ufrag: credentials.ufrag.clone(),
             pwd: credentials.pwd.clone(),
             fingerprint: inner.identity.fingerprint(),
@@ -167,15 +155,12 @@ impl Relay {
             cname: hex::encode(random::<8>()?),
         };
         let pbx_address = SocketAddr::new(inner.pbx.advertised, pbx.port());
-        let peer = WhatsAppPeer::new(Arc::clone(&inner.identity), local, credentials);
+        let peer = WhatsAppPeer::new(Arc::clone(&inner.identity), locals, credentials);
         let path = AudioPath::new(PathConfig {
             to_whatsapp,
             to_pbx,
             opus_complexity: inner.opus_complexity,
-            jitter: options.jitter,
-            untouched: options.untouched,
-            hold_sound: options.hold_sound.clone(),
-            timeouts: options.timeouts,
+            options: options.clone(),
         });
         let call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
         let id = inner.next_id.fetch_add(1, Relaxed);
@@ -225,11 +210,11 @@ impl Drop for Inner {
     }
 }
 
-fn bind(pool: &Arc<PortPool>, side: &Side) -> Result<MediaSocket, OpenError> {
-    MediaSocket::bind(pool, side.bind).map_err(|error| match error {
+fn bind(pool: &Arc<PortPool>, ip: IpAddr) -> Result<MediaSocket, OpenError> {
+    MediaSocket::bind(pool, ip).map_err(|error| match error {
         BindError::NoPort => OpenError::NoPort,
         BindError::Io(error) if is_exhausted(&error) => OpenError::NoDescriptor,
-        BindError::Io(error) => OpenError::Bind(side.bind, error),
+        BindError::Io(error) => OpenError::Bind(ip, error),
     })
 }
 

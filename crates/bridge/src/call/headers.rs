@@ -85,11 +85,12 @@ pub(crate) fn with_sdp(status: u16, sdp: &str, wacid: Option<&str>) -> Reply {
 pub(crate) fn not_acceptable(error: &SdpError, agent: &str) -> Reply {
     let code = match error {
         SdpError::NoAddress => 301,
-        SdpError::NoUsableMedia | SdpError::SecureOnly => 302,
+        SdpError::NoUsableMedia | SdpError::SecureOnly | SdpError::PlainOnly | SdpError::DtlsOnly => 302,
         SdpError::NoAudio => 304,
         SdpError::NoCommonCodec => 305,
         SdpError::Malformed(_)
         | SdpError::TooLong
+        | SdpError::NoCommonSuite
         | SdpError::NoOpus
         | SdpError::NoFingerprint
         | SdpError::BadFingerprint

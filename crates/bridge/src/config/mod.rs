@@ -35,6 +35,7 @@ mod trunk_media;
 mod valid;
 mod value;
 mod webhook;
+mod whatsapp;
 
 use std::path::Path;
 

@@ -70,7 +70,7 @@ tables! {
     }
     Media {
         pbx: table -> MediaSide,
-        whatsapp: table -> MediaSide,
+        whatsapp: table -> WhatsAppSide,
         workers: integer -> Field<i64>,
         opus_complexity: integer -> Field<i64>,
         port_rest_s: integer -> Field<i64>,
@@ -83,6 +83,11 @@ tables! {
     MediaSide {
         bind: text -> Field<String>,
         advertised: text -> Field<String>,
+        ports: text -> Field<String>,
+    }
+    WhatsAppSide {
+        bind: text -> Field<String>,
+        advertised: text_or_texts -> Field<Vec<Field<String>>>,
         ports: text -> Field<String>,
     }
     Graph {

@@ -137,6 +137,20 @@ impl<'a> Table<'a> {
         self.list(key, "[\"...\", \"...\"]", text, report)
     }
 
+    /// One text, or a list of them.
+    pub(super) fn text_or_texts(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Field<Vec<Field<String>>> {
+        if matches!(self.values.get(key).map(Spanned::get_ref), Some(DeValue::Array(_))) {
+            return self.texts(key, report);
+        }
+        let field = self.text(key, report);
+        let place = field.place.clone();
+        field.then(|text| Given::Good(vec![Field { place, value: Given::Good(text) }]))
+    }
+
     pub(super) fn integers(&mut self, key: &'static str, report: &mut Report) -> Field<Vec<Field<i64>>> {
         self.list(key, "[500, 503]", integer, report)
     }

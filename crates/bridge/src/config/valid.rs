@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media_relay::{Announcement, JitterLimits};
+use media_relay::{Announcement, JitterLimits, WhatsAppSide};
 use wa_signaling::PhoneNumberId;
 
 use super::error::{Place, Report, listed};
@@ -81,7 +81,7 @@ pub struct Media {
     /// Towards the PBXs: RTP on even ports, RTCP above.
     pub pbx: MediaSide,
     /// Towards WhatsApp: one port a call.
-    pub whatsapp: MediaSide,
+    pub whatsapp: WhatsAppSide,
     /// Worker threads; 0 is one per core.
     pub workers: usize,
     /// Opus encoder complexity, 0 to 10.
@@ -92,7 +92,7 @@ pub struct Media {
     pub jitter: JitterLimits,
 }
 
-/// One side of the audio.
+/// The side towards the PBXs.
 #[derive(Clone, Debug)]
 pub struct MediaSide {
     /// The address sockets are bound to.
@@ -166,6 +166,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// What an advertised address is for.
+pub(super) const AUDIO: &str = "audio can be sent to";
+
 /// Checks what the user typed, reporting every mistake.
 pub(super) struct Checker<'a> {
     pub(super) report: &'a mut Report,
@@ -213,8 +216,8 @@ impl Checker<'_> {
     }
 
     fn media(&mut self, raw: raw::Media, claims: &mut Vec<Claim>) -> Option<Media> {
-        let pbx = self.media_side(raw.pbx, 20000..=29999, value::port_pairs, claims);
-        let whatsapp = self.media_side(raw.whatsapp, 30000..=39999, value::ports, claims);
+        let pbx = self.pbx_side(raw.pbx, claims);
+        let whatsapp = self.whatsapp_side(raw.whatsapp, claims);
         let workers = raw.workers.check(self.report, within(0..=256)).or(0);
         let opus_complexity = raw.opus_complexity.check(self.report, within(0..=10)).or(5);
         let port_rest = raw.port_rest_s.check(self.report, seconds(0..=600)).or(Duration::from_secs(5));
@@ -229,27 +232,18 @@ impl Checker<'_> {
         })
     }
 
-    fn media_side(
-        &mut self,
-        raw: raw::MediaSide,
-        default: RangeInclusive<u16>,
-        parse: fn(&str) -> Result<RangeInclusive<u16>, String>,
-        claims: &mut Vec<Claim>,
-    ) -> Option<MediaSide> {
+    fn pbx_side(&mut self, raw: raw::MediaSide, claims: &mut Vec<Claim>) -> Option<MediaSide> {
         let bind = raw.bind.check(self.report, |text| value::ip(&text)).or([0, 0, 0, 0].into());
         let place = raw.ports.place.clone();
-        let ports = raw.ports.check(self.report, |text| parse(&text)).or(default);
+        let ports = raw.ports.check(self.report, |text| value::port_pairs(&text)).or(20000..=29999);
         if let (Some(bind), Some(ports)) = (bind, ports.clone()) {
             claims.push(Claim { place, used_for: Use::Media, bind, ports });
         }
-        let advertised = raw.advertised.check(self.report, |text| match value::advertised(&text)? {
-            (ip, None) => Ok(ip),
-            (ip, Some(_)) => Err(format!("{text:?} has a port, media has many: write \"{ip}\"")),
-        });
+        let advertised = raw.advertised.check(self.report, |text| value::advertised_media(&text));
         let place = advertised.place.clone();
         let advertised = bind.and_then(|bind| {
             let ip = advertised.or(bind)?;
-            self.reachable(&place, bind, ip, "audio can be sent to")
+            self.reachable(&place, bind, ip, AUDIO)
         });
         Some(MediaSide { bind: bind?, advertised: advertised?, ports: ports? })
     }

@@ -104,6 +104,14 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
     Ok(address)
 }
 
+/// An address in an SDP: the port is each call's own.
+pub(super) fn advertised_media(text: &str) -> Result<IpAddr, String> {
+    match advertised(text)? {
+        (ip, None) => Ok(ip),
+        (ip, Some(_)) => Err(format!("{text:?} has a port, media has many: write \"{ip}\"")),
+    }
+}
+
 /// An address others are told: with or without a port.
 pub(super) fn advertised(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     let (address, port) = match text.parse::<SocketAddr>() {

@@ -1,7 +1,7 @@
 //! A recording as payloads of 20 ms, from its beginning to its end, or over and over.
 
 use crate::announcement::Announcement;
-use crate::codec::opus::{self, Encoder, MAX_PAYLOAD};
+use crate::codec::opus::{self, Encoder, EncoderConfig, MAX_PAYLOAD};
 
 use super::event::PathError;
 
@@ -21,7 +21,7 @@ pub(super) struct Announcer {
 impl Announcer {
     /// Once.
     pub(super) fn new(announcement: Announcement, complexity: u8) -> Result<Self, PathError> {
-        let encoder = Encoder::at(announcement.rate(), complexity)?;
+        let encoder = Encoder::new(&EncoderConfig::whatsapp(announcement.rate(), complexity))?;
         Ok(Self { announcement, next: 0, is_looped: false, encoder, payload: [0; MAX_PAYLOAD] })
     }
 

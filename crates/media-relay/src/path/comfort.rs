@@ -48,7 +48,7 @@ impl AudioPath {
         let mut coded = [0; FRAME_SAMPLES];
         let payload = match media.codec {
             Codec::Opus => &opus::SILENCE[..],
-            Codec::Pcmu | Codec::Pcma | Codec::G722 => {
+            Codec::G722 | Codec::Pcmu | Codec::Pcma => {
                 let silence: Frame = [0; FRAME_SAMPLES];
                 law(media.codec).encode(&silence, &mut coded);
                 &coded

@@ -25,7 +25,7 @@ impl AudioPath {
             self.to_whatsapp.audio(now, stamp, (self.opus_pt, packet.header.marker), packet.payload, out);
         self.counters.whatsapp.sent += u64::from(sent);
         self.counters.pbx.late += u64::from(!sent);
-        sent.then(|| opus::samples(packet.payload).map_or(FRAME, sound))
+        sent.then(|| opus::samples(packet.payload, 8000).map_or(FRAME, sound))
     }
 
     pub(super) fn pbx_g711(

@@ -30,8 +30,7 @@ pub use event::{DigitMode, Party, PathCounters, SideCounters};
 pub(crate) use crate::rtp::rewrite::LineSeed;
 pub(crate) use event::{PathError, PathEvent};
 
-use crate::hold::HoldSound;
-use crate::options::{JitterLimits, MediaTimeouts};
+use crate::options::SessionOptions;
 use crate::rtp::dtmf::{Clocks, Pressed, Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
@@ -62,14 +61,8 @@ pub(crate) struct PathConfig {
     pub(crate) to_pbx: LineSeed,
     /// 0 (cheap) to 10 (good).
     pub(crate) opus_complexity: u8,
-    /// How long packets that are decoded may wait.
-    pub(crate) jitter: JitterLimits,
-    /// Whether G.711 passes untouched where WhatsApp takes it as well as Opus.
-    pub(crate) untouched: bool,
-    /// What takes the place of a hold's silence.
-    pub(crate) hold_sound: HoldSound,
-    /// How long each side may say nothing.
-    pub(crate) timeouts: MediaTimeouts,
+    /// The owner's choices.
+    pub(crate) options: SessionOptions,
 }
 
 /// What WhatsApp takes and sends: the payload types that its SDP gives its formats.

@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 
 use crate::codec::g711::Law;
-use crate::codec::opus::{self, Encoder, MAX_PAYLOAD};
+use crate::codec::opus::{self, Encoder, EncoderConfig, MAX_PAYLOAD};
 use crate::codec::{FRAME_SAMPLES, Frame};
 use crate::tone::{Sound, Tone};
 
@@ -27,7 +27,7 @@ impl Player {
     pub(super) fn new(tone: Tone, complexity: u8) -> Result<Self, PathError> {
         Ok(Self {
             generator: Generator::new(tone),
-            encoder: Encoder::new(complexity)?,
+            encoder: Encoder::new(&EncoderConfig::whatsapp(RATE, complexity))?,
             frame: [0; FRAME_SAMPLES],
             payload: [0; MAX_PAYLOAD],
         })

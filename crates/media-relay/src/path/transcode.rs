@@ -4,7 +4,7 @@
 //! sequence number that counts frames of 20 ms, a timestamp in the clock of the other side.
 
 use crate::codec::g711::Law;
-use crate::codec::opus::{self, Decoder, Encoder, MAX_PAYLOAD, MAX_SAMPLES, TICKS_PER_SAMPLE};
+use crate::codec::opus::{self, Decoder, Encoder, EncoderConfig, MAX_PAYLOAD, MAX_SAMPLES, TICKS_PER_SAMPLE};
 use crate::codec::{FRAME_SAMPLES, Frame};
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::Stamp;
@@ -40,8 +40,8 @@ pub(super) struct Heard {
 impl Transcoder {
     pub(super) fn new(complexity: u8) -> Result<Self, PathError> {
         Ok(Self {
-            encoding: Encoding::new(Encoder::new(complexity)?),
-            decoding: Decoding::new(Decoder::new()?),
+            encoding: Encoding::new(Encoder::new(&EncoderConfig::whatsapp(8000, complexity))?),
+            decoding: Decoding::new(Decoder::new(8000)?),
         })
     }
 }
@@ -207,7 +207,7 @@ impl Decoding {
     ) -> Heard {
         let mut heard = Heard::default();
         let header = packet.header;
-        let Some(length) = opus::samples(packet.payload) else {
+        let Some(length) = opus::samples(packet.payload, 8000) else {
             heard.malformed = true;
             return heard;
         };

@@ -36,6 +36,7 @@ const OUTPUTS: usize = 64;
 
 /// What the remote description says of its transport, and what our role is.
 pub(crate) struct RemotePeer {
+    /// The best first.
     pub(crate) candidates: Vec<SocketAddr>,
     pub(crate) credentials: Credentials,
     pub(crate) fingerprint: [u8; 32],
@@ -147,15 +148,16 @@ enum State {
 /// One call's WhatsApp side.
 pub(crate) struct WhatsAppPeer {
     identity: Arc<Identity>,
-    local: SocketAddr,
+    /// One of each address family that the socket speaks.
+    locals: Vec<SocketAddr>,
     credentials: Credentials,
     state: State,
     outputs: VecDeque<PeerOutput>,
 }
 
 impl WhatsAppPeer {
-    pub(crate) fn new(identity: Arc<Identity>, local: SocketAddr, credentials: Credentials) -> Self {
-        Self { identity, local, credentials, state: State::Waiting, outputs: VecDeque::new() }
+    pub(crate) fn new(identity: Arc<Identity>, locals: Vec<SocketAddr>, credentials: Credentials) -> Self {
+        Self { identity, locals, credentials, state: State::Waiting, outputs: VecDeque::new() }
     }
 
     /// Starts ICE at once. Only the first description counts: WhatsApp knows
@@ -164,7 +166,7 @@ impl WhatsAppPeer {
         if !matches!(self.state, State::Waiting) {
             return;
         }
-        let local = (self.local, &self.credentials);
+        let local = (self.locals.as_slice(), &self.credentials);
         match Ice::start(now, local, &remote.candidates, remote.credentials) {
             Ok(ice) => {
                 self.state = State::Checking {

@@ -66,14 +66,23 @@ impl Latch {
         self.former = (source != self.sdp).then_some((source, now + REFUSED));
     }
 
-    /// Whether a packet is the PBX's; the caller counts those that are not.
-    pub(crate) fn accepts(&mut self, now: Instant, source: SocketAddr, packet: &[u8]) -> bool {
+    /// Whether a packet from there can be the PBX's. Nothing is learned by asking, so that what came may
+    /// have to authenticate first.
+    pub(crate) fn may_be(&self, now: Instant, source: SocketAddr) -> bool {
         if let State::Locked(locked) = self.state {
             return source == locked;
         }
         let is_former = self.former.is_some_and(|(former, until)| former == source && now < until);
-        if source.ip() != self.sdp.ip() || is_former {
+        source.ip() == self.sdp.ip() && !is_former
+    }
+
+    /// Whether a packet is the PBX's; the caller counts those that are not.
+    pub(crate) fn accepts(&mut self, now: Instant, source: SocketAddr, packet: &[u8]) -> bool {
+        if !self.may_be(now, source) {
             return false;
+        }
+        if matches!(self.state, State::Locked(_)) {
+            return true;
         }
         let Ok(packet) = Packet::parse(packet) else {
             return false;

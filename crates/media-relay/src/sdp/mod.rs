@@ -3,6 +3,7 @@
 //! Reading stands on `sdp-types`; writing is done by hand, byte for byte, because both sides
 //! are picky about lines they did not ask for.
 
+pub mod crypto;
 pub mod negotiation;
 pub mod pbx;
 pub mod whatsapp;
@@ -36,12 +37,29 @@ pub enum SdpError {
     /// No UDP candidate with an address.
     #[error("no usable ICE candidate")]
     NoCandidates,
-    /// No audio stream over plain RTP.
+    /// No audio stream over RTP.
     #[error("no audio stream over RTP/AVP")]
     NoUsableMedia,
-    /// Audio over RTP/SAVP alone.
-    #[error("audio over RTP/SAVP only: let the PBX offer plain RTP (RTP/AVP) to this trunk, or both")]
+    /// Audio over RTP/SAVP alone, where SRTP is refused.
+    #[error(
+        "audio over RTP/SAVP only: let the PBX offer plain RTP (RTP/AVP) to this trunk, or both, or allow SRTP here by srtp = 'offer'"
+    )]
     SecureOnly,
+    /// Audio over plain RTP alone, where SRTP is required.
+    #[error(
+        "audio over plain RTP only: let the PBX offer RTP/SAVP with a=crypto to this trunk, which requires SRTP"
+    )]
+    PlainOnly,
+    /// Audio over SRTP, but no key for it that can be used.
+    #[error(
+        "no usable a=crypto: let the PBX offer AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32, AEAD_AES_128_GCM or AEAD_AES_256_GCM without MKI"
+    )]
+    NoCommonSuite,
+    /// Audio over SRTP with keys from DTLS alone.
+    #[error(
+        "audio over DTLS-SRTP only: let the PBX offer RTP/SAVP with a=crypto (SDES) or plain RTP (RTP/AVP) to this trunk"
+    )]
+    DtlsOnly,
     /// No codec in common.
     #[error("no codec in common")]
     NoCommonCodec,

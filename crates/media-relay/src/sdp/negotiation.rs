@@ -12,6 +12,10 @@
 //!   ACK or the PRACK. In a call that goes on, [`Negotiation::offer`] repeats what is spoken, in both
 //!   directions whoever is on hold: a PBX that still holds us says so in its answer.
 //!
+//! Where SRTP is spoken, our keys are drawn once and repeated for as long as the PBX repeats its own. A
+//! PBX that says another key has begun anew, with packet counters from 0 both ways, so we say another
+//! one too: never does one key protect the same counters twice.
+//!
 //! What fails, on either side, leaves what was agreed before ([`Negotiation::agreed`]).
 //!
 //! A call that is transferred gets a second leg with a dialog of its own. It gets a `Negotiation` of its
@@ -21,7 +25,8 @@
 use std::net::SocketAddr;
 
 use super::SdpError;
-use super::pbx::{self, Codec, Layout, Media, Origin};
+use super::crypto::Keys;
+use super::pbx::{self, Codec, Layout, Media, Origin, Ours, Protection, Secure, Security};
 
 /// Our side of a dialog's offers and answers.
 #[derive(Debug)]
@@ -29,6 +34,10 @@ pub struct Negotiation {
     local: SocketAddr,
     /// The best first.
     codecs: Vec<Codec>,
+    security: Security,
+    keys: Keys,
+    /// Something was protected by the keys as they are now.
+    is_key_used: bool,
     agreed: Option<Media>,
     layout: Layout,
     origin: Origin,
@@ -37,16 +46,26 @@ pub struct Negotiation {
 }
 
 impl Negotiation {
-    /// Nothing was said yet. `local` is where the PBX is to send, `codecs` the best first.
+    /// Nothing was said yet, and SRTP is refused. `local` is where the PBX is to send, `codecs` the best
+    /// first.
     pub fn new(local: SocketAddr, session_id: u64, codecs: Vec<Codec>) -> Self {
         Self {
             local,
             codecs,
+            security: Security::Refuse,
+            keys: Keys::new([0; 32]),
+            is_key_used: false,
             agreed: None,
-            layout: Layout::default(),
+            layout: Layout::of(Security::Refuse),
             origin: Origin::first(session_id),
             said: String::new(),
         }
+    }
+
+    /// With SRTP as `security` says, its keys drawn from `seed`: random, and another for each dialog.
+    #[must_use]
+    pub fn with_srtp(self, security: Security, seed: [u8; 32]) -> Self {
+        Self { security, keys: Keys::new(seed), layout: Layout::of(security), ..self }
     }
 
     /// What the last offer and answer agreed on.
@@ -56,8 +75,12 @@ impl Negotiation {
 
     /// Our offer: all our codecs, the one that is spoken first, in both directions.
     pub fn offer(&mut self) -> String {
+        if self.is_key_used && self.secure().is_none() {
+            self.keys.renew();
+            self.is_key_used = false;
+        }
         let codecs = self.preference();
-        let offer = |origin| self.layout.offer(self.local, origin, &codecs);
+        let offer = |origin| self.layout.offer(origin, self.ours(&codecs, &self.keys));
         let origin = self.origin_of(&offer(self.origin));
         self.said = offer(origin);
         self.origin = origin;
@@ -70,15 +93,20 @@ impl Negotiation {
     /// The offer can't be read, or has no audio and codec that we take. What was agreed before holds.
     pub fn answer(&mut self, offer: &[u8]) -> Result<(String, Media), SdpError> {
         let offer = pbx::parse_offer(offer)?;
-        let preference = self.preference();
-        let answer = |origin| self.layout.answer(&offer, self.local, origin, &preference);
-        let (sdp, ..) = answer(self.origin)?;
+        let (preference, mut keys) = (self.preference(), self.keys.clone());
+        let answer = |origin, keys: &Keys| self.layout.answer(&offer, origin, self.ours(&preference, keys));
+        let (_, media, _) = answer(self.origin, &keys)?;
+        if self.must_renew(media.secure.as_ref()) {
+            keys.renew();
+        }
+        let (sdp, ..) = answer(self.origin, &keys)?;
         let origin = self.origin_of(&sdp);
-        let (sdp, media, layout) = answer(origin)?;
+        let (sdp, media, layout) = answer(origin, &keys)?;
         self.origin = origin;
+        self.keys = keys;
         self.layout = layout;
         self.said.clone_from(&sdp);
-        self.agreed = Some(media.clone());
+        self.agree(&media);
         Ok((sdp, media))
     }
 
@@ -88,9 +116,34 @@ impl Negotiation {
     /// The stream was refused, or the answer holds no codec that we offered. What was agreed before
     /// holds.
     pub fn read_answer(&mut self, answer: &[u8]) -> Result<Media, SdpError> {
-        let media = self.layout.read_answer(answer, &self.codecs)?;
-        self.agreed = Some(media.clone());
+        let media = self.layout.read_answer(answer, self.ours(&self.codecs, &self.keys))?;
+        self.agree(&media);
         Ok(media)
+    }
+
+    fn agree(&mut self, media: &Media) {
+        self.is_key_used |= media.secure.is_some();
+        self.agreed = Some(media.clone());
+    }
+
+    fn secure(&self) -> Option<&Secure> {
+        self.agreed.as_ref()?.secure.as_ref()
+    }
+
+    /// Whether keys that were used would protect another session of the PBX.
+    fn must_renew(&self, next: Option<&Secure>) -> bool {
+        let goes_on = match (self.secure(), next) {
+            (Some(before), Some(next)) => next.is_same_far(before),
+            (None, Some(_)) => false,
+            (_, None) => true,
+        };
+        self.is_key_used && !goes_on
+    }
+
+    fn ours<'a>(&'a self, codecs: &'a [Codec], keys: &'a Keys) -> Ours<'a> {
+        let spoken = self.secure().map(|secure| secure.suite);
+        let protection = Protection { security: self.security, keys, spoken };
+        Ours { local: self.local, codecs, protection }
     }
 
     /// What is spoken stays unless the PBX no longer offers it.

@@ -1,18 +1,25 @@
-//! The PBX side: plain RTP, offer and answer by RFC 3264.
+//! The PBX side: RTP, plain or with keys in the SDP, offer and answer by RFC 3264.
 //!
 //! One audio stream is taken, with one codec and one telephone-event; everything else in the
 //! offer is refused in its place with port 0.
 
 mod codec;
 mod read;
+mod security;
 mod write;
 
 use std::net::SocketAddr;
 
-use super::{SdpError, parse_session};
+use super::crypto::Keys;
+use super::{Format, SdpError, parse_session};
 use codec::Numbers;
 pub use codec::{Codec, UnknownCodec};
 use read::Audio;
+pub(super) use security::Protection;
+pub use security::{Secure, Security};
+
+/// RFC 3389 4.
+const COMFORT_NOISE: u8 = 13;
 
 /// What the `o=` line says of a description (RFC 8866 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +96,17 @@ pub struct Media {
     pub dtmf: Option<(u8, u32)>,
     /// The payload types of our offer where the PBX answered with others.
     pub offered_as: OfferedAs,
-    /// What the PBX likes to receive in one packet. We send 20 ms all the same.
+    /// What a packet to the PBX holds, in milliseconds: what it likes to receive, in tens from 10 to 60,
+    /// or 20 of Opus.
     pub ptime_ms: u32,
     /// Which way sound goes, seen from us.
     pub direction: Direction,
+    /// The keys of SRTP; nothing: plain RTP.
+    pub secure: Option<Secure>,
+    /// RTCP goes over the port of RTP (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Comfort noise is agreed on, as payload type 13 (RFC 3389).
+    pub comfort_noise: bool,
 }
 
 /// What we offered a format as, where the answer gives it another number: RFC 3264 6.1 says that it
@@ -130,45 +144,62 @@ pub(super) struct Layout {
     /// The place of the audio.
     chosen: usize,
     numbers: Numbers,
+    /// The PBX has comfort noise. We do not ask for it by ourselves: a PBX that leaves out packets in
+    /// pauses sounds worse.
+    comfort_noise: bool,
 }
 
-impl Default for Layout {
-    /// Of a session that begins with our offer.
-    fn default() -> Self {
-        let audio = Stream { media: "audio".into(), proto: "RTP/AVP".into(), fmt: String::new(), mid: None };
-        Self { streams: vec![audio], chosen: 0, numbers: Numbers::default() }
-    }
+/// What we bring to an offer or an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Ours<'a> {
+    /// Where the PBX is to send.
+    pub(super) local: SocketAddr,
+    /// The best first.
+    pub(super) codecs: &'a [Codec],
+    pub(super) protection: Protection<'a>,
 }
 
 impl Layout {
+    /// Of a session that begins with our offer.
+    pub(super) fn of(security: Security) -> Self {
+        let (media, proto) = ("audio".into(), security.profile().into());
+        let audio = Stream { media, proto, fmt: String::new(), mid: None };
+        Self { streams: vec![audio], chosen: 0, numbers: Numbers::default(), comfort_noise: false }
+    }
+
     /// Our offer in this session.
-    pub(super) fn offer(&self, local: SocketAddr, origin: Origin, codecs: &[Codec]) -> String {
-        write::offer(local, origin, codecs, self)
+    pub(super) fn offer(&self, origin: Origin, ours: Ours<'_>) -> String {
+        write::offer(origin, ours, self)
     }
 
     /// Our answer in this session, what it agrees on, and the layout from then on.
     pub(super) fn answer(
         &self,
         offer: &Offer,
-        local: SocketAddr,
         origin: Origin,
-        preference: &[Codec],
+        ours: Ours<'_>,
     ) -> Result<(String, Media, Self), SdpError> {
-        let (chosen, audio, media) = agree_on_one(&offer.audios, preference)?;
-        let sdp = write::answer(&offer.streams, chosen, local, origin, &media);
+        let Agreed { place, audio, tag, media } = agree_on_one(&offer.audios, ours)?;
+        let crypto = Protection::answered(tag, &media);
+        let sdp = write::answer(&offer.streams, place, ours.local, origin, &media, crypto);
         let mut numbers = self.numbers;
         numbers.learn(&audio.formats);
-        Ok((sdp, media, Self { streams: offer.streams.clone(), chosen, numbers }))
+        let comfort_noise = media.comfort_noise;
+        let layout = Self { streams: offer.streams.clone(), chosen: place, numbers, comfort_noise };
+        Ok((sdp, media, layout))
     }
 
-    /// What the PBX's answer to our offer of `codecs` agrees on.
-    pub(super) fn read_answer(&self, sdp: &[u8], codecs: &[Codec]) -> Result<Media, SdpError> {
+    /// What the PBX's answer to our offer agrees on.
+    pub(super) fn read_answer(&self, sdp: &[u8], ours: Ours<'_>) -> Result<Media, SdpError> {
         let audios = read::audios(&parse_session(sdp)?)?;
         let (_, audio) = audios.first().ok_or(SdpError::NoUsableMedia)?;
+        let protection = ours.protection.of(audio)?;
         // RFC 3264 6.1: the answerer lists first what it prefers, and it knows our order.
         let listed = audio.formats.iter().filter_map(Codec::of);
-        let answered: Vec<Codec> = listed.filter(|codec| codecs.contains(codec)).collect();
+        let answered: Vec<Codec> = listed.filter(|codec| ours.codecs.contains(codec)).collect();
         let mut media = agree(audio, &answered)?;
+        // Of each suite we offer one key, so the tag tells nothing more; some devices always write 1.
+        media.secure = protection.map(|(_, secure)| secure);
         let ours = self.numbers.of(media.codec);
         media.offered_as.audio = (ours != media.payload_type).then_some(ours);
         media.offered_as.dtmf = media
@@ -182,7 +213,7 @@ impl Layout {
 /// Reads a PBX's offer.
 ///
 /// # Errors
-/// No audio stream over plain RTP with an address.
+/// No audio stream over RTP with an address.
 pub fn parse_offer(sdp: &[u8]) -> Result<Offer, SdpError> {
     let session = parse_session(sdp)?;
     let audios = read::audios(&session)?;
@@ -199,7 +230,7 @@ pub fn parse_offer(sdp: &[u8]) -> Result<Offer, SdpError> {
     Ok(Offer { streams, audios })
 }
 
-/// Our answer to a session's first offer, and what it agrees on: in the first audio stream with a
+/// Our answer to a session's first offer over plain RTP, and what it agrees on: in the first audio stream with a
 /// codec of ours the one that `preference` names first.
 ///
 /// # Errors
@@ -210,13 +241,15 @@ pub fn answer(
     origin: Origin,
     preference: &[Codec],
 ) -> Result<(String, Media), SdpError> {
-    let (sdp, media, _) = Layout::default().answer(offer, local, origin, preference)?;
+    let keys = Keys::new([0; 32]);
+    let (sdp, media, _) =
+        Layout::of(Security::Refuse).answer(offer, origin, plain(local, preference, &keys))?;
     Ok((sdp, media))
 }
 
-/// Our offer that begins a session: the codecs in their order, and telephone-event.
+/// Our offer over plain RTP that begins a session: the codecs in their order, and telephone-event.
 pub fn offer(local: SocketAddr, origin: Origin, codecs: &[Codec]) -> String {
-    Layout::default().offer(local, origin, codecs)
+    Layout::of(Security::Refuse).offer(origin, plain(local, codecs, &Keys::new([0; 32])))
 }
 
 /// Reads the PBX's answer to [`offer`] with the same `codecs`.
@@ -224,18 +257,47 @@ pub fn offer(local: SocketAddr, origin: Origin, codecs: &[Codec]) -> String {
 /// # Errors
 /// The stream was refused, or the answer holds no codec that we offered.
 pub fn parse_answer(sdp: &[u8], codecs: &[Codec]) -> Result<Media, SdpError> {
-    Layout::default().read_answer(sdp, codecs)
+    // Where the answer says that we receive is not asked.
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 9));
+    Layout::of(Security::Refuse).read_answer(sdp, plain(nowhere, codecs, &Keys::new([0; 32])))
 }
 
-/// The first stream with a codec in common.
-fn agree_on_one<'a>(
-    audios: &'a [(usize, Audio)],
-    preference: &[Codec],
-) -> Result<(usize, &'a Audio, Media), SdpError> {
-    audios
-        .iter()
-        .find_map(|(index, audio)| Some((*index, audio, agree(audio, preference).ok()?)))
-        .ok_or(SdpError::NoCommonCodec)
+/// What we bring where no key is ever used.
+fn plain<'a>(local: SocketAddr, codecs: &'a [Codec], keys: &'a Keys) -> Ours<'a> {
+    Ours { local, codecs, protection: Protection { security: Security::Refuse, keys, spoken: None } }
+}
+
+/// A stream of an offer that is taken.
+struct Agreed<'a> {
+    place: usize,
+    audio: &'a Audio,
+    /// Of the line of `a=crypto` that is taken.
+    tag: u32,
+    media: Media,
+}
+
+/// The first stream with a codec in common; those with keys that we take come before plain ones, as a
+/// PBX offers both that leaves the choice to us.
+fn agree_on_one<'a>(audios: &'a [(usize, Audio)], ours: Ours<'_>) -> Result<Agreed<'a>, SdpError> {
+    let mut refused = SdpError::NoUsableMedia;
+    let mut streams = Vec::with_capacity(audios.len());
+    for (place, audio) in audios {
+        match ours.protection.of(audio) {
+            Ok(protection) => streams.push((*place, audio, protection)),
+            Err(why) => refused = why,
+        }
+    }
+    if streams.is_empty() {
+        return Err(refused);
+    }
+    streams.sort_by_key(|(.., protection)| protection.is_none());
+    let taken = streams.into_iter().find_map(|(place, audio, protection)| {
+        let mut media = agree(audio, ours.codecs).ok()?;
+        let (tag, secure) = protection.unzip();
+        media.secure = secure;
+        Some(Agreed { place, audio, tag: tag.unwrap_or_default(), media })
+    });
+    taken.ok_or(SdpError::NoCommonCodec)
 }
 
 fn agree(audio: &Audio, preference: &[Codec]) -> Result<Media, SdpError> {
@@ -260,9 +322,17 @@ fn agree(audio: &Audio, preference: &[Codec]) -> Result<Media, SdpError> {
         payload_type,
         dtmf,
         offered_as: OfferedAs::default(),
-        ptime_ms: audio.ptime_ms,
+        ptime_ms: codec.packet_time(audio.ptime_ms),
         direction: audio.direction,
+        secure: None,
+        rtcp_mux: audio.rtcp_mux,
+        comfort_noise: codec.clock() == 8000 && audio.formats.iter().any(is_comfort_noise),
     })
+}
+
+/// Comfort noise of its static number alone: any other would need one of ours in later offers.
+fn is_comfort_noise(format: &Format) -> bool {
+    format.payload_type == COMFORT_NOISE && format.encoding == "cn" && format.clock == 8000
 }
 
 #[cfg(test)]

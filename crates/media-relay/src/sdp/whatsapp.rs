@@ -5,6 +5,7 @@
 //! telephone-event/8000, 20 ms, CRLF: whatever more a WebRTC library writes has been seen to
 //! be refused. Reading is the other way round: everything that has been seen is taken.
 
+use std::cmp::Reverse;
 use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
@@ -46,7 +47,7 @@ pub struct Local {
 /// WhatsApp's end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// UDP candidates of component 1, in their order; never empty.
+    /// UDP candidates of component 1, the highest priority first; never empty.
     pub candidates: Vec<SocketAddr>,
     /// ICE user fragment.
     pub ufrag: String,
@@ -167,13 +168,14 @@ fn write_media_line(sdp: &mut Lines, shape: &Shape<'_>, default: SocketAddr) {
 }
 
 fn write_transport(sdp: &mut Lines, local: &Local, shape: &Shape<'_>, candidates: &[SocketAddr]) {
-    let mut preference: u32 = 65_535;
+    let has_ipv6 = candidates.iter().any(SocketAddr::is_ipv6);
     for (foundation, candidate) in (1..).zip(candidates) {
+        // IPv4 comes first and IPv6 has the higher priority (RFC 8421 4), as in WhatsApp's own.
+        let preference = 65_535 - u32::from(has_ipv6 && candidate.is_ipv4());
         // RFC 8445 5.1.2.1: type preference 126 (host), component 1.
         let priority = (126 << 24) | (preference << 8) | 255;
         let (ip, port) = (candidate.ip(), candidate.port());
         sdp.line(format_args!("a=candidate:{foundation} 1 udp {priority} {ip} {port} typ host"));
-        preference = preference.saturating_sub(1);
     }
     sdp.line(format_args!("a=ice-ufrag:{}", local.ufrag));
     sdp.line(format_args!("a=ice-pwd:{}", local.pwd));
@@ -297,36 +299,38 @@ fn fingerprint(session: &Session, media: &Media) -> Result<[u8; 32], SdpError> {
 
 /// Session-level candidates are not in RFC 8839, but cost nothing to take.
 fn candidates(session: &Session, media: &Media) -> Result<Vec<SocketAddr>, SdpError> {
-    let mut found = Vec::new();
+    let mut found: Vec<(u32, SocketAddr)> = Vec::new();
     values(&media.attributes, "candidate")
         .chain(values(&session.attributes, "candidate"))
         .filter_map(candidate)
         .take(MAX_CANDIDATES)
-        .for_each(|address| {
-            if !found.contains(&address) {
-                found.push(address);
+        .for_each(|(priority, address)| {
+            if !found.iter().any(|(_, known)| *known == address) {
+                found.push((priority, address));
             }
         });
+    found.sort_by_key(|(priority, _)| Reverse(*priority));
     if found.is_empty() {
         return Err(SdpError::NoCandidates);
     }
-    Ok(found)
+    Ok(found.into_iter().map(|(_, address)| address).collect())
 }
 
-/// `foundation component transport priority address port typ ...` (RFC 8839 5.1); `None` for
+/// The priority and the address of `foundation component transport priority address port typ ...` (RFC 8839 5.1); `None` for
 /// what we cannot use: TCP, RTCP's component, host names, port 0.
-fn candidate(value: &str) -> Option<SocketAddr> {
+fn candidate(value: &str) -> Option<(u32, SocketAddr)> {
     let mut fields = value.split_ascii_whitespace().skip(1);
     let component = fields.next()?;
     let transport = fields.next()?;
-    let address: IpAddr = fields.nth(1)?.parse().ok()?;
+    let priority = fields.next()?.parse().unwrap_or(0);
+    let address: IpAddr = fields.next()?.parse().ok()?;
     let port: u16 = fields.next()?.parse().ok()?;
     let usable = component == "1"
         && transport.eq_ignore_ascii_case("udp")
         && port != 0
         && !address.is_unspecified()
         && !address.is_multicast();
-    usable.then(|| SocketAddr::new(address, port))
+    usable.then(|| (priority, SocketAddr::new(address, port)))
 }
 
 #[cfg(test)]

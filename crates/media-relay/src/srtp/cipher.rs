@@ -12,6 +12,8 @@ use super::SrtpError;
 
 /// Truncated HMAC-SHA1 (RFC 3711 4.2.1).
 const HMAC_TAG: usize = 10;
+/// Of the suite with the short tag, for SRTP alone: its SRTCP keeps the long one (RFC 4568 6.2.2).
+const SHORT_HMAC_TAG: usize = 4;
 /// Authentication tag of both GCM profiles (RFC 7714 12).
 const GCM_TAG: usize = 16;
 /// E flag and 31 bits of SRTCP index (RFC 3711 3.4).
@@ -21,10 +23,13 @@ pub(super) const RTCP_HEADER: usize = 8;
 /// RTCP is always encrypted here: the flag is set, and demanded.
 const ENCRYPTED: u32 = 0x8000_0000;
 
-/// The protection profiles that DTLS may agree on (RFC 5764 4.1.2, RFC 7714 14.2).
+/// The protection profiles that DTLS may agree on (RFC 5764 4.1.2, RFC 7714 14.2) and the crypto
+/// suites of SDP (RFC 4568 6.2, RFC 7714 14.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     Aes128CmSha1_80,
+    /// By SDP only.
+    Aes128CmSha1_32,
     AeadAes128Gcm,
     AeadAes256Gcm,
 }
@@ -32,15 +37,24 @@ pub(crate) enum Profile {
 impl Profile {
     pub(crate) fn key_len(self) -> usize {
         match self {
-            Self::Aes128CmSha1_80 | Self::AeadAes128Gcm => 16,
+            Self::Aes128CmSha1_80 | Self::Aes128CmSha1_32 | Self::AeadAes128Gcm => 16,
             Self::AeadAes256Gcm => 32,
         }
     }
 
     pub(crate) fn salt_len(self) -> usize {
         match self {
-            Self::Aes128CmSha1_80 => 14,
+            Self::Aes128CmSha1_80 | Self::Aes128CmSha1_32 => 14,
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
+        }
+    }
+
+    /// The octets of an HMAC-SHA1 that are sent; `None` for GCM.
+    fn hmac_tag(self, protocol: Protocol) -> Option<usize> {
+        match (self, protocol) {
+            (Self::Aes128CmSha1_80, _) | (Self::Aes128CmSha1_32, Protocol::Rtcp) => Some(HMAC_TAG),
+            (Self::Aes128CmSha1_32, Protocol::Rtp) => Some(SHORT_HMAC_TAG),
+            (Self::AeadAes128Gcm | Self::AeadAes256Gcm, _) => None,
         }
     }
 }
@@ -70,6 +84,8 @@ pub(super) struct CounterMode {
     key: EncryptingKey,
     salt: [u8; 14],
     authentication: hmac::Key,
+    /// Octets of the tag.
+    tag: usize,
 }
 
 /// The session keys of one direction and one protocol.
@@ -91,29 +107,31 @@ impl Cipher {
         let key = key.get_mut(..profile.key_len()).ok_or(Unspecified)?;
         generate(&prf, master_salt, protocol.label(LABEL_ENCRYPTION), key)?;
         let salt_label = protocol.label(LABEL_SALT);
-        if profile == Profile::Aes128CmSha1_80 {
+        if let Some(tag) = profile.hmac_tag(protocol) {
             let mut salt = [0; 14];
             generate(&prf, master_salt, salt_label, &mut salt)?;
             let mut authentication = [0; 20];
             let label = protocol.label(LABEL_AUTHENTICATION);
             generate(&prf, master_salt, label, &mut authentication)?;
-            return Self::counter_mode(key, salt, &authentication);
+            return Self::counter_mode(key, salt, &authentication, tag);
         }
         let mut salt = [0; 12];
         generate(&prf, master_salt, salt_label, &mut salt)?;
         Self::gcm(key, salt)
     }
 
-    /// Counter mode on session keys.
+    /// Counter mode on session keys, with a tag of so many octets.
     pub(super) fn counter_mode(
         key: &[u8],
         salt: [u8; 14],
         authentication: &[u8],
+        tag: usize,
     ) -> Result<Self, Unspecified> {
         Ok(Self::CounterMode(Box::new(CounterMode {
             key: counter_mode(key)?,
             salt,
             authentication: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, authentication),
+            tag,
         })))
     }
 
@@ -126,7 +144,7 @@ impl Cipher {
 
     fn tag_len(&self) -> usize {
         match self {
-            Self::CounterMode(_) => HMAC_TAG,
+            Self::CounterMode(keys) => keys.tag,
             Self::Gcm { .. } => GCM_TAG,
         }
     }
@@ -145,7 +163,7 @@ impl Cipher {
         let (packet, tag) = packet.split_at_mut(len);
         match self {
             Self::CounterMode(keys) => {
-                let CounterMode { key, salt, authentication } = &**keys;
+                let CounterMode { key, salt, authentication, .. } = &**keys;
                 let payload = packet.get_mut(header..).ok_or(SrtpError::Malformed)?;
                 keystream(key, counter_iv(salt, ssrc, index), payload)?;
                 let mac = authenticate(authentication, packet, &rollover(index));
@@ -179,7 +197,7 @@ impl Cipher {
             .ok_or(SrtpError::Malformed)?;
         match self {
             Self::CounterMode(keys) => {
-                let CounterMode { key, salt, authentication } = &**keys;
+                let CounterMode { key, salt, authentication, .. } = &**keys;
                 let (packet, tag) = split(packet, len)?;
                 let mac = authenticate(authentication, packet, &rollover(index));
                 verify(&mac, tag)?;
@@ -210,7 +228,7 @@ impl Cipher {
         let (packet, trailer) = split(packet, len)?;
         match self {
             Self::CounterMode(keys) => {
-                let CounterMode { key, salt, authentication } = &**keys;
+                let CounterMode { key, salt, authentication, .. } = &**keys;
                 let payload = packet.get_mut(RTCP_HEADER..).ok_or(SrtpError::Malformed)?;
                 keystream(key, counter_iv(salt, ssrc, index.into()), payload)?;
                 let mac = authenticate(authentication, packet, &word);
@@ -236,7 +254,7 @@ impl Cipher {
     pub(super) fn rtcp_index(&self, packet: &[u8]) -> Result<u32, SrtpError> {
         // RFC 3711 3.4 puts the tag last, RFC 7714 9.2 the index.
         let behind = match self {
-            Self::CounterMode(_) => HMAC_TAG,
+            Self::CounterMode(keys) => keys.tag,
             Self::Gcm { .. } => 0,
         };
         let word = packet
@@ -262,7 +280,7 @@ impl Cipher {
             .ok_or(SrtpError::Malformed)?;
         match self {
             Self::CounterMode(keys) => {
-                let CounterMode { key, salt, authentication } = &**keys;
+                let CounterMode { key, salt, authentication, .. } = &**keys;
                 let (packet, tag) = split(packet, len + RTCP_INDEX)?;
                 verify(&authenticate(authentication, packet, &[]), tag)?;
                 let payload = packet.get_mut(RTCP_HEADER..len).ok_or(SrtpError::Malformed)?;
@@ -352,6 +370,6 @@ fn copy_tag(tag: &mut [u8], from: &[u8]) {
 }
 
 fn verify(mac: &hmac::Tag, tag: &[u8]) -> Result<(), SrtpError> {
-    let expected = mac.as_ref().get(..HMAC_TAG).ok_or(SrtpError::Crypto)?;
+    let expected = mac.as_ref().get(..tag.len()).ok_or(SrtpError::Crypto)?;
     verify_slices_are_equal(expected, tag).map_err(|_| SrtpError::Authentication)
 }

@@ -1,7 +1,9 @@
 //! SRTP and SRTCP (RFC 3711, RFC 7714) with the keys that DTLS exported
-//! (RFC 5764 4.2): in place on the caller's buffer, no allocation per packet.
+//! (RFC 5764 4.2) or that stood in the SDP (RFC 4568): in place on the caller's
+//! buffer, no allocation per packet.
 
 mod cipher;
+pub(crate) mod sdes;
 #[cfg(test)]
 mod tests;
 mod window;

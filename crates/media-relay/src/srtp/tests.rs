@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::cipher::{Cipher, Profile, Protocol};
 use super::*;
 
-const PROFILES: [Profile; 3] = [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm];
+const PROFILES: [Profile; 4] =
+    [Profile::Aes128CmSha1_80, Profile::Aes128CmSha1_32, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm];
 
 fn hex(text: &str) -> Vec<u8> {
     let text: String = text.split_whitespace().collect();
@@ -54,7 +55,7 @@ fn unprotect(session: &mut SrtpSession, packet: &[u8]) -> Result<Vec<u8>, SrtpEr
 fn rfc_3711_b_2_keystream() {
     let salt = array("F0F1F2F3F4F5F6F7F8F9FAFBFCFD");
     let key = hex("2B7E151628AED2A6ABF7158809CF4F3C");
-    let cipher = Cipher::counter_mode(&key, salt, &[0; 20]).expect("keys");
+    let cipher = Cipher::counter_mode(&key, salt, &[0; 20], 10).expect("keys");
     // A packet of zeros under SSRC 0 and index 0 comes out as the keystream.
     let mut buffer = vec![0; 96 + 10];
     let len = cipher.seal_rtp(&mut buffer, (0, 96), 0, 0).expect("sealed");
@@ -76,6 +77,7 @@ fn rfc_3711_b_3_key_derivation() {
         &hex("C61E7A93744F39EE10734AFE3FF7A087"),
         array("30CBBC08863D8C85D49DB34A9AE1"),
         &hex("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"),
+        10,
     )
     .expect("keys");
     let packet = rtp(0xDECA_FBAD, 0x1234, &[7; 160]);

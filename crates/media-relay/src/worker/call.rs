@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::counters::Counters;
+use super::pbx_leg::{Heard, PbxLeg};
 use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
 use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
-use crate::rtp::header::is_rtcp;
-use crate::rtp::latch::Latch;
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
 use crate::tone::Tone;
@@ -52,10 +51,7 @@ pub(crate) struct Call {
     pub(crate) peer: WhatsAppPeer,
     pub(crate) path: AudioPath,
     pub(crate) events: Events,
-    /// Whose packets are taken on the PBX side. `None` until it is connected.
-    latch: Option<Latch>,
-    /// Of the leg before, which the call may come back to.
-    former: Option<Latch>,
+    leg: PbxLeg,
     refused: u64,
     setup: Option<Duration>,
 }
@@ -67,7 +63,7 @@ impl Call {
         path: AudioPath,
         events: Events,
     ) -> Self {
-        Self { pbx, whatsapp, peer, path, events, latch: None, former: None, refused: 0, setup: None }
+        Self { pbx, whatsapp, peer, path, events, leg: PbxLeg::default(), refused: 0, setup: None }
     }
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
@@ -80,26 +76,16 @@ impl Call {
             tracing::warn!(%error, "the audio path refuses what was negotiated");
             return;
         }
-        // On hold by 0.0.0.0 the PBX may still play its music from where it was.
-        let on_hold = media.remote.ip().is_unspecified() && self.latch.is_some();
-        let same = self.latch.as_ref().is_some_and(|latch| latch.sdp() == media.remote);
-        if on_hold || same {
-            return;
+        if self.leg.connect(now, media).is_err() {
+            tracing::warn!("the keys that were negotiated with the PBX cannot be used");
+            self.path.leave_pbx(now);
         }
-        let returns = self.former.take_if(|former| former.sdp() == media.remote);
-        let mut latch = returns.unwrap_or_else(|| Latch::new(media.remote));
-        let before = self.latch.take().or(self.former.take());
-        if let Some(before) = &before {
-            latch.follow(now, before);
-        }
-        self.former = before;
-        self.latch = Some(latch);
     }
 
     /// Nothing is heard from the PBX, nor sent to it, until the next `connect_pbx`.
     pub(super) fn disconnect_pbx(&mut self, now: Instant) {
         self.path.leave_pbx(now);
-        self.former = self.latch.take().or(self.former.take());
+        self.leg.disconnect();
     }
 
     pub(super) fn play_to_pbx(&mut self, now: Instant, tone: Tone) {
@@ -152,15 +138,15 @@ impl Call {
         let Tools { incoming, outgoing, counters } = tools;
         counters.pbx_received.increment();
         let packet = datagram(incoming, len)?;
-        let latch = self.latch.as_mut().ok_or(Discard::Early)?;
-        if is_rtcp(packet) {
-            counters.pbx_rtcp.increment();
-            self.path.heard_from(now, Party::Pbx);
-            return Ok(());
-        }
-        if !latch.accepts(now, source, packet) {
-            return Err(Discard::Stranger);
-        }
+        let len = match self.leg.receive(now, source, packet)? {
+            Heard::Rtp(len) => len,
+            Heard::Rtcp(_) => {
+                counters.pbx_rtcp.increment();
+                self.path.heard_from(now, Party::Pbx);
+                return Ok(());
+            }
+        };
+        let packet = packet.get(..len).ok_or(Discard::Malformed)?;
         let (peer, socket) = (&mut self.peer, &self.whatsapp);
         self.path.from_pbx(now, packet, &mut |rtp: &[u8]| {
             send_protected(peer, socket, outgoing, counters, rtp);
@@ -175,7 +161,7 @@ impl Call {
         len: usize,
         tools: &mut Tools,
     ) -> Result<(), Discard> {
-        let Tools { incoming, counters, .. } = tools;
+        let Tools { incoming, outgoing, counters } = tools;
         counters.whatsapp_received.increment();
         let packet = datagram(incoming, len)?;
         match self.peer.handle_datagram(now, source, packet) {
@@ -188,10 +174,9 @@ impl Call {
             Received::Refused(why) => Err(why),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-                let destination = self.latch.as_ref().and_then(Latch::destination);
-                let socket = &self.pbx;
+                let (leg, socket) = (&mut self.leg, &self.pbx);
                 self.path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
-                    send_plain(socket, destination, counters, rtp);
+                    send_to_pbx(leg, socket, outgoing, counters, rtp);
                 });
                 Ok(())
             }
@@ -203,10 +188,9 @@ impl Call {
             self.peer.handle_timeout(now);
         }
         let Tools { outgoing, counters, .. } = tools;
-        let destination = self.latch.as_ref().and_then(Latch::destination);
-        let (peer, pbx, whatsapp) = (&mut self.peer, &self.pbx, &self.whatsapp);
+        let (leg, peer, pbx, whatsapp) = (&mut self.leg, &mut self.peer, &self.pbx, &self.whatsapp);
         self.path.handle_timeout(now, &mut |to, rtp: &[u8]| match to {
-            Party::Pbx => send_plain(pbx, destination, counters, rtp),
+            Party::Pbx => send_to_pbx(leg, pbx, outgoing, counters, rtp),
             Party::WhatsApp => send_protected(peer, whatsapp, outgoing, counters, rtp),
         });
     }
@@ -288,8 +272,20 @@ fn send_protected(
     count(sent, &counters.whatsapp_sent, counters);
 }
 
-fn send_plain(socket: &MediaSocket, destination: Option<SocketAddr>, counters: &Counters, rtp: &[u8]) {
-    let sent = destination.is_some_and(|destination| socket.send(rtp, destination));
+/// Plain RTP goes as it is; to be protected it is copied to where there is room for the tag.
+fn send_to_pbx(leg: &mut PbxLeg, socket: &MediaSocket, buffer: &mut [u8], counters: &Counters, rtp: &[u8]) {
+    let sent = leg.destination().is_some_and(|destination| {
+        if !leg.is_secure() {
+            return socket.send(rtp, destination);
+        }
+        let Some(place) = buffer.get_mut(..rtp.len()) else {
+            return false;
+        };
+        place.copy_from_slice(rtp);
+        let protected = leg.protect_rtp(buffer, rtp.len()).ok();
+        let datagram = protected.and_then(|len| buffer.get(..len));
+        datagram.is_some_and(|datagram| socket.send(datagram, destination))
+    });
     count(sent, &counters.pbx_sent, counters);
 }
 

@@ -6,6 +6,7 @@
 
 mod call;
 mod counters;
+mod pbx_leg;
 mod socket;
 #[cfg(test)]
 mod tests;

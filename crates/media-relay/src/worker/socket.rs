@@ -1,7 +1,7 @@
 //! A call's sockets.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use mio::net::UdpSocket;
@@ -29,6 +29,9 @@ pub(crate) struct MediaSocket {
     // Dropped in this order: a port rests from when its socket has closed.
     socket: UdpSocket,
     lease: PortLease,
+    /// An IPv6 socket that takes IPv4 as well. Inside, its IPv4 addresses are IPv4
+    /// addresses; only the kernel sees them mapped (RFC 4291 2.5.5.2).
+    is_dual_stack: bool,
 }
 
 impl MediaSocket {
@@ -37,7 +40,7 @@ impl MediaSocket {
         for _ in 0..BIND_ATTEMPTS {
             let lease = pool.take().ok_or(BindError::NoPort)?;
             match udp(SocketAddr::new(ip, lease.port())) {
-                Ok(socket) => return Ok(Self { socket, lease }),
+                Ok(socket) => return Ok(Self { socket, lease, is_dual_stack: is_dual_stack(ip) }),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(BindError::Io(error)),
             }
@@ -57,7 +60,7 @@ impl MediaSocket {
     pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         loop {
             match self.socket.recv_from(buffer) {
-                Ok(received) => return Some(received),
+                Ok((len, source)) => return Some((len, unmapped(source))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 // Interrupted, or what ICMP said of an earlier packet: that
                 // uses the error up, and there may be a datagram behind it.
@@ -69,7 +72,29 @@ impl MediaSocket {
 
     /// Whether the datagram went out. One that did not is lost, as others are.
     pub(super) fn send(&self, datagram: &[u8], to: SocketAddr) -> bool {
+        let to = if self.is_dual_stack { mapped(to) } else { to };
         self.socket.send_to(datagram, to).is_ok()
+    }
+}
+
+fn is_dual_stack(bind: IpAddr) -> bool {
+    bind.is_ipv6() && bind.is_unspecified()
+}
+
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        SocketAddr::V6(_) => address,
+    }
+}
+
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(ip) => SocketAddrV4::new(ip, v6.port()).into(),
+            None => address,
+        },
+        SocketAddr::V4(_) => address,
     }
 }
 
@@ -87,18 +112,21 @@ fn is_passing(error: &io::Error) -> bool {
 fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
     // Wishes: a container may refuse them, and the call works without.
     let marked = if address.is_ipv6() {
+        socket.set_only_v6(!is_dual_stack(address.ip()))?;
         socket.set_tclass_v6(EXPEDITED_FORWARDING)
     } else {
-        socket.set_tos_v4(EXPEDITED_FORWARDING)
+        Ok(())
     };
-    for wish in
-        [marked, socket.set_recv_buffer_size(KERNEL_BUFFER), socket.set_send_buffer_size(KERNEL_BUFFER)]
-    {
+    let marked_v4 = if address.is_ipv4() || is_dual_stack(address.ip()) {
+        socket.set_tos_v4(EXPEDITED_FORWARDING)
+    } else {
+        Ok(())
+    };
+    let (receive, send) =
+        (socket.set_recv_buffer_size(KERNEL_BUFFER), socket.set_send_buffer_size(KERNEL_BUFFER));
+    for wish in [marked, marked_v4, receive, send] {
         if let Err(error) = wish {
             tracing::debug!(%address, %error, "socket option refused");
         }

@@ -1,7 +1,9 @@
 //! The relay on loopback with real sockets, against an ICE-lite peer and a
 //! PBX that are a socket each.
 
+mod families;
 mod own;
+mod secure;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -12,9 +14,10 @@ use crate::event::Summary;
 use crate::options::SessionOptions;
 use crate::peer::tests::lite::LitePeer;
 use crate::peer::{Credentials, DtlsRole, Identity};
-use crate::relay::{OpenError, Relay, RelayConfig, Side, StartError};
+use crate::relay::{OpenError, Relay, RelayConfig, StartError};
 use crate::sdp::{pbx, whatsapp};
 use crate::session::{AudioSession, WaRole};
+use crate::side::Side;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,7 +26,7 @@ fn relay(first_port: u16, calls: u16) -> Relay {
     let side = |ports: RangeInclusive<u16>| Side { bind: LOOPBACK, advertised: LOOPBACK, ports };
     Relay::start(RelayConfig {
         pbx: side(first_port..=first_port + 2 * calls - 1),
-        whatsapp: side(first_port + 1000..=first_port + 999 + calls),
+        whatsapp: side(first_port + 1000..=first_port + 999 + calls).into(),
         workers: 1,
         opus_complexity: 5,
         port_rest: Duration::from_secs(60),
@@ -48,7 +51,17 @@ impl Far {
         Self::open_with(relay, role, |_| {})
     }
 
-    fn open_with(relay: &Relay, role: DtlsRole, mut hook: impl FnMut(&MediaEvent) + Send + 'static) -> Self {
+    fn open_with(relay: &Relay, role: DtlsRole, hook: impl FnMut(&MediaEvent) + Send + 'static) -> Self {
+        Self::open_at(relay, role, LOOPBACK, hook)
+    }
+
+    /// WhatsApp's address is given.
+    fn open_at(
+        relay: &Relay,
+        role: DtlsRole,
+        whatsapp: IpAddr,
+        mut hook: impl FnMut(&MediaEvent) + Send + 'static,
+    ) -> Self {
         let (sender, events) = channel();
         let session = relay
             .open(
@@ -60,13 +73,12 @@ impl Far {
             )
             .expect("a session");
         let offer = whatsapp::parse(&session.whatsapp_offer()).expect("our own offer");
-        assert_eq!(offer.candidates.len(), 1);
-        let socket = || {
-            let socket = UdpSocket::bind((LOOPBACK, 0)).expect("a socket");
+        let socket = |ip: IpAddr| {
+            let socket = UdpSocket::bind((ip, 0)).expect("a socket");
             socket.set_read_timeout(Some(Duration::from_millis(5))).expect("a time-out");
             socket
         };
-        let (lite_socket, pbx) = (socket(), socket());
+        let (lite_socket, pbx) = (socket(whatsapp), socket(LOOPBACK));
         let lite_identity = Identity::generate().expect("a certificate");
         let ours = Credentials { ufrag: offer.ufrag, pwd: offer.pwd };
         let lite = LitePeer::new(
@@ -85,12 +97,17 @@ impl Far {
 
     /// WhatsApp's description: it is the DTLS client when we offered.
     fn connect(&self, role: DtlsRole) {
+        self.connect_to(role, None);
+    }
+
+    /// With a candidate that is better than its address.
+    fn connect_to(&self, role: DtlsRole, better: Option<SocketAddr>) {
         let (wa_role, setup) = match role {
             DtlsRole::Client => (WaRole::WeOffered, whatsapp::Setup::ActPass),
             DtlsRole::Server => (WaRole::WeAnswered, whatsapp::Setup::ActPass),
         };
         let remote = whatsapp::Remote {
-            candidates: vec![self.lite.address],
+            candidates: better.into_iter().chain([self.lite.address]).collect(),
             ufrag: self.lite.credentials.ufrag.clone(),
             pwd: self.lite.credentials.pwd.clone(),
             fingerprint: self.lite_identity.fingerprint(),
@@ -112,6 +129,9 @@ impl Far {
             offered_as: pbx::OfferedAs::default(),
             ptime_ms: 20,
             direction: pbx::Direction::SendRecv,
+            secure: None,
+            rtcp_mux: false,
+            comfort_noise: false,
         });
     }
 
@@ -324,16 +344,13 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
     let flooded = SocketAddr::new(LOOPBACK, sockets.0.port());
     let identity = Arc::new(Identity::generate().expect("a certificate"));
     let credentials = Credentials::draw().expect("random numbers");
-    let peer = crate::peer::WhatsAppPeer::new(identity, flooded, credentials);
+    let peer = crate::peer::WhatsAppPeer::new(identity, vec![flooded], credentials);
     let seed = crate::path::LineSeed { ssrc: 1, sequence: 1, timestamp: 1 };
     let path = crate::path::AudioPath::new(crate::path::PathConfig {
         to_whatsapp: seed,
         to_pbx: seed,
         opus_complexity: 5,
-        jitter: crate::options::JitterLimits::default(),
-        untouched: false,
-        hold_sound: HoldSound::default(),
-        timeouts: crate::MediaTimeouts::default(),
+        options: SessionOptions::default(),
     });
     let mut call = Call::new(sockets, peer, path, Box::new(|_| {}));
     for sequence in 0..70 {
@@ -358,7 +375,7 @@ fn ports_run_out_and_others_ports_are_skipped() {
     let side = |ports| Side { bind: LOOPBACK, advertised: IpAddr::from([192, 0, 2, 9]), ports };
     let config = RelayConfig {
         pbx: side(43_600..=43_601),
-        whatsapp: side(44_600..=44_601),
+        whatsapp: side(44_600..=44_601).into(),
         workers: 2,
         opus_complexity: 5,
         port_rest: Duration::from_secs(60),

@@ -106,3 +106,20 @@ fn mistakes_of_listeners() {
     );
     assert_eq!(errors(&http).lines().count(), 1, "{}", errors(&http));
 }
+
+#[test]
+fn one_socket_towards_whatsapp_takes_both_ip_versions() {
+    let cases: [(&str, &str, &[&str]); 5] = [
+        ("advertised = \"192.0.2.10\"", "0.0.0.0", &["192.0.2.10"]),
+        ("advertised = \"2001:db8::10\"", "::", &["2001:db8::10"]),
+        ("advertised = [\"192.0.2.10\", \"2001:db8::10\"]", "::", &["192.0.2.10", "2001:db8::10"]),
+        ("bind = \"::\", advertised = \"192.0.2.10\"", "::", &["192.0.2.10"]),
+        ("bind = \"2001:db8::2\"", "2001:db8::2", &["2001:db8::2"]),
+    ];
+    for (keys, bind, advertised) in cases {
+        let text = with("media.whatsapp.bind = \"10.0.0.3\"", &format!("media.whatsapp = {{ {keys} }}"));
+        let whatsapp = good(&text).media.whatsapp;
+        assert_eq!(whatsapp.bind.to_string(), bind, "{keys}");
+        assert_eq!(whatsapp.advertised.iter().map(ToString::to_string).collect::<Vec<_>>(), advertised);
+    }
+}

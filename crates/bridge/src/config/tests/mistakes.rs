@@ -49,7 +49,13 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("sip.bind", "media.jitter = { most_ms = 201 }\nsip.bind", "f:1: media.jitter.most_ms: 201 is out of range: write 0 to 200"),
     ("sip.bind", "media.jitter = { least_ms = 130 }\nsip.bind", "f:1: media.jitter.least_ms: 130 ms are more than media.jitter.most_ms, 120: write less"),
     ("sip.bind", "media.workers = -1\nsip.bind", "f:1: media.workers: -1 is out of range: write 0 to 256"),
+    ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp.advertised = []", "f:3: media.whatsapp.advertised: is empty: write an address, or one of each IP version, like advertised = [\"192.0.2.10\", \"2001:db8::10\"]"),
+    ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp.advertised = [\"192.0.2.10\", \"192.0.2.11\"]", "f:3: media.whatsapp.advertised: 192.0.2.11 is a second address of its IP version: write one of each, like advertised = [\"192.0.2.10\", \"2001:db8::10\"]"),
+    ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp.advertised = [\"192.0.2.10\", \"[2001:db8::10]:9\"]", "f:3: media.whatsapp.advertised: \"[2001:db8::10]:9\" has a port, media has many: write \"2001:db8::10\""),
+    ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { bind = \"0.0.0.0\", advertised = [\"192.0.2.10\", \"2001:db8::10\"] }", "f:3: media.whatsapp.advertised: is of both IP versions, and bind 0.0.0.0 is not: leave bind out, or write bind = \"::\", which takes both"),
+    ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { bind = \"10.0.0.3\", advertised = \"2001:db8::10\" }", "f:3: media.whatsapp.advertised: 2001:db8::10 and bind 10.0.0.3 are of different IP versions: nothing sent there would arrive"),
     // Ports claimed twice.
+    ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { advertised = [\"192.0.2.10\", \"2001:db8::10\"], ports = \"29000-39999\" }", "f:3: media.whatsapp.ports: 29000-39999 collides with media.pbx.ports (20000-29999): choose ports apart, or give each its own bind address"),
     ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { bind = \"10.0.0.2\", ports = \"29000-39999\" }", "f:3: media.whatsapp.ports: 29000-39999 collides with media.pbx.ports (20000-29999): choose ports apart, or give each its own bind address"),
     ("10.0.0.2:5060", "10.0.0.2:20000", "f:2: media.pbx.ports: 20000-29999 collides with sip.bind (port 20000): choose ports apart, or give each its own bind address"),
     ("sip.bind", "webhook.listen = \"0.0.0.0:35000\"\nsip.bind", "f:1: webhook.listen: port 35000 collides with media.whatsapp.ports (30000-39999): choose ports apart, or give each its own bind address"),

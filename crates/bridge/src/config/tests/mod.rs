@@ -187,7 +187,7 @@ fn every_key_can_be_written() {
     let (least, most) = (config.media.jitter.least, config.media.jitter.most);
     assert_eq!((least.as_millis(), most.as_millis()), (20, 200));
     assert_eq!(config.media.pbx.ports, 10000..=10019);
-    assert_eq!(config.media.whatsapp.advertised.to_string(), "198.51.100.7");
+    assert_eq!(config.media.whatsapp.advertised, [IpAddr::from([198, 51, 100, 7])]);
     assert_eq!(
         (config.graph.url.as_str(), config.graph.version.as_str()),
         ("http://127.0.0.1:8000", "v26.0")

@@ -15,13 +15,13 @@ fn recording(rate: u32, hertz: f64, milliseconds: u32) -> Announcement {
 /// A path without a PBX: a caller who is put through to nobody.
 fn alone() -> Rig {
     let mut rig = Rig::shut(&pcmu());
-    rig.path = AudioPath::new(CONFIG);
+    rig.path = AudioPath::new(config());
     rig.path.set_whatsapp(formats(OPUS, 126));
     rig
 }
 
 fn heard(rig: &Rig) -> Vec<i16> {
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     let mut samples = [0; MAX_SAMPLES];
     let packets = rig.to_whatsapp.iter();
     packets

@@ -24,15 +24,15 @@ use crate::sdp::pbx::{Direction, OfferedAs};
 const OPUS: u8 = 111;
 const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };
 const TO_PBX: LineSeed = LineSeed { ssrc: 0xbbbb, sequence: 65_500, timestamp: u32::MAX - 500 };
-const CONFIG: PathConfig = PathConfig {
-    to_whatsapp: TO_WHATSAPP,
-    to_pbx: TO_PBX,
-    opus_complexity: 5,
-    jitter: JitterLimits { least: Duration::ZERO, most: Duration::from_millis(120) },
-    untouched: false,
-    hold_sound: HoldSound::Silence,
-    timeouts: MediaTimeouts { pbx: Duration::ZERO, whatsapp: Duration::ZERO },
-};
+/// A path with the defaults.
+fn config() -> PathConfig {
+    PathConfig {
+        to_whatsapp: TO_WHATSAPP,
+        to_pbx: TO_PBX,
+        opus_complexity: 5,
+        options: SessionOptions::default(),
+    }
+}
 const PBX_SSRC: u32 = 0x1111;
 const WHATSAPP_SSRC: u32 = 0x2222;
 
@@ -62,6 +62,9 @@ fn media(codec: Codec, payload_type: u8, dtmf: Option<(u8, u32)>) -> Media {
         offered_as: OfferedAs::default(),
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        secure: None,
+        rtcp_mux: false,
+        comfort_noise: false,
     }
 }
 
@@ -72,7 +75,7 @@ fn pcmu() -> Media {
 impl Rig {
     /// A path with its gate shut.
     fn shut(media: &Media) -> Self {
-        let mut path = AudioPath::new(CONFIG);
+        let mut path = AudioPath::new(config());
         path.set_whatsapp(formats(OPUS, 126));
         path.set_pbx(media).expect("libopus");
         let start = epoch();
@@ -82,8 +85,12 @@ impl Rig {
     /// A path with its gate shut whose owner has chosen.
     fn choosing(media: &Media, options: SessionOptions) -> Self {
         let mut rig = Self::shut(media);
-        let SessionOptions { hold_sound, timeouts, .. } = options;
-        rig.path = AudioPath::new(PathConfig { hold_sound, timeouts, ..CONFIG });
+        rig.path = AudioPath::new(PathConfig {
+            to_whatsapp: TO_WHATSAPP,
+            to_pbx: TO_PBX,
+            opus_complexity: 5,
+            options,
+        });
         rig.path.set_whatsapp(formats(OPUS, 126));
         rig.path.set_pbx(media).expect("libopus");
         rig

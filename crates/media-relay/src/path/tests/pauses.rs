@@ -28,7 +28,7 @@ fn pbxs() -> [Media; 3] {
 }
 
 fn level(rig: &Rig, from_ms: usize, to_ms: usize, hertz: f64) -> f64 {
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     let mut samples = [0; MAX_SAMPLES];
     let packets = rig.to_whatsapp.iter();
     let heard: Vec<i16> = packets

@@ -59,7 +59,7 @@ fn rtcp_empty_payloads_and_garbage_are_counted() {
 #[test]
 fn no_pbx_yet_is_silence_for_whatsapp() {
     let start = epoch();
-    let mut path = AudioPath::new(CONFIG);
+    let mut path = AudioPath::new(config());
     path.open(start);
     let mut sent = 0;
     path.handle_timeout(start, &mut |_, _: &[u8]| sent += 1);

@@ -1,7 +1,7 @@
 //! What is heard: tones through the codecs, re-framing, loss, passthrough, changes of codec.
 
 use super::*;
-use crate::codec::opus::{Decoder, Encoder, MAX_PAYLOAD, MAX_SAMPLES};
+use crate::codec::opus::{Decoder, Encoder, EncoderConfig, MAX_PAYLOAD, MAX_SAMPLES};
 use crate::rtp::testing::{amplitude, tone};
 
 pub(super) fn law_of(media: &Media) -> Law {
@@ -25,7 +25,7 @@ pub(super) fn heard_at_pbx(law: Law, sent: &[Sent]) -> Vec<i16> {
 }
 
 pub(super) fn heard_at_whatsapp(sent: &[(u128, Sent)]) -> Vec<i16> {
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     let mut samples = [0; MAX_SAMPLES];
     let mut heard = Vec::new();
     for (_, sent) in sent {
@@ -53,7 +53,11 @@ pub(super) struct Phone {
 
 impl Phone {
     pub(super) fn new(frequency: f64) -> Self {
-        Self { encoder: Encoder::new(5).expect("libopus"), payload: [0; MAX_PAYLOAD], frequency }
+        Self {
+            encoder: Encoder::new(&EncoderConfig::whatsapp(8000, 5)).expect("libopus"),
+            payload: [0; MAX_PAYLOAD],
+            frequency,
+        }
     }
 
     pub(super) fn packet(&mut self, index: u16) -> Vec<u8> {

@@ -17,7 +17,7 @@ fn endless(hertz: u16) -> Tone {
 }
 
 fn decoded(sent: &[Sent]) -> Vec<i16> {
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     let mut samples = [0; MAX_SAMPLES];
     sent.iter().flat_map(|sent| decoder.decode(&sent.payload, &mut samples).expect("opus").to_vec()).collect()
 }

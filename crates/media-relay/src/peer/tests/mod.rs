@@ -1,6 +1,7 @@
 //! The peer against an ICE-lite one, over a network of virtual time.
 #![expect(clippy::disallowed_methods, reason = "virtual time needs a beginning")]
 
+mod families;
 mod hostile;
 pub(crate) mod lite;
 
@@ -37,6 +38,14 @@ type Wire = BTreeMap<(Instant, u64), (SocketAddr, SocketAddr, Vec<u8>)>;
 /// Whether the nth datagram, sent at the time given, is lost.
 type Loss = Box<dyn FnMut(u64, Duration) -> bool>;
 
+/// The other address family, as far as it carries anything.
+struct Second {
+    ours: SocketAddr,
+    theirs: SocketAddr,
+    /// One way; `None`: nothing arrives.
+    latency: Option<Duration>,
+}
+
 struct World {
     start: Instant,
     now: Instant,
@@ -47,6 +56,7 @@ struct World {
     loss: Loss,
     /// What a NAT makes of our address.
     nat: Option<SocketAddr>,
+    second: Option<Second>,
     connected: Option<Duration>,
     failure: Option<MediaFailure>,
     received: Vec<Received>,
@@ -60,7 +70,7 @@ impl World {
         let now = Instant::now();
         let [ours, theirs] = identities();
         let credentials = Credentials::draw().expect("random numbers");
-        let peer = WhatsAppPeer::new(ours.clone(), address(OURS), credentials.clone());
+        let peer = WhatsAppPeer::new(ours.clone(), vec![address(OURS)], credentials.clone());
         let their_role = match role {
             DtlsRole::Client => DtlsRole::Server,
             DtlsRole::Server => DtlsRole::Client,
@@ -76,6 +86,7 @@ impl World {
             sent: 0,
             loss: Box::new(|_, _| false),
             nat: None,
+            second: None,
             connected: None,
             failure: None,
             received: Vec::new(),
@@ -102,10 +113,10 @@ impl World {
             self.now = self.now.max(next);
             while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let (from, to, mut bytes) = entry.remove();
-                if to == address(OURS) {
+                if to == address(OURS) || self.is_second(|second| second.ours == to) {
                     let received = self.peer.handle_datagram(self.now, from, &mut bytes);
                     self.received.push(received);
-                } else if to == self.lite.address {
+                } else if to == self.lite.address || self.is_second(|second| second.theirs == to) {
                     self.lite.handle(self.now, from, &mut bytes);
                 }
                 self.settle();
@@ -124,7 +135,7 @@ impl World {
             match output {
                 PeerOutput::Transmit { destination, bytes } => {
                     self.transmitted.push((self.now - self.start, destination, bytes.clone()));
-                    self.put(address(OURS), destination, bytes);
+                    self.put(self.ours_to(destination), destination, bytes);
                 }
                 PeerOutput::Connected(took) => {
                     assert_eq!(self.connected.replace(took), None, "connected twice");
@@ -135,8 +146,19 @@ impl World {
             }
         }
         for (to, bytes) in std::mem::take(&mut self.lite.sent) {
-            self.put(self.lite.address, to, bytes);
+            let second = self.second.as_ref().filter(|second| second.ours == to);
+            let from = second.map_or(self.lite.address, |second| second.theirs);
+            self.put(from, to, bytes);
         }
+    }
+
+    fn is_second(&self, is: impl Fn(&Second) -> bool) -> bool {
+        self.second.as_ref().is_some_and(is)
+    }
+
+    fn ours_to(&self, destination: SocketAddr) -> SocketAddr {
+        let second = self.second.as_ref().filter(|second| second.theirs == destination);
+        second.map_or(address(OURS), |second| second.ours)
     }
 
     fn put(&mut self, mut from: SocketAddr, mut to: SocketAddr, bytes: Vec<u8>) {
@@ -146,8 +168,11 @@ impl World {
             from = if from == inside { outside } else { from };
             to = if to == outside { inside } else { to };
         }
-        if !(self.loss)(self.sent, self.now - self.start) {
-            self.wire.insert((self.now + LATENCY, self.sent), (from, to, bytes));
+        let second = self.second.as_ref().filter(|second| [from, to].contains(&second.theirs));
+        let latency = second.map_or(Some(LATENCY), |second| second.latency);
+        let lost = (self.loss)(self.sent, self.now - self.start);
+        if let Some(latency) = latency.filter(|_| !lost) {
+            self.wire.insert((self.now + latency, self.sent), (from, to, bytes));
         }
     }
 
@@ -165,7 +190,7 @@ impl World {
         let protected = self.peer.protect_rtp(&mut buffer, packet.len())?;
         Some(protected.map(|(to, len)| {
             buffer.truncate(len);
-            self.put(address(OURS), to, buffer);
+            self.put(self.ours_to(to), to, buffer);
         }))
     }
 }

@@ -4,13 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sdp_types::{Connection, Media, Session};
 
-use super::super::{Format, SdpError, attribute, flag, formats};
+use super::super::crypto::Crypto;
+use super::super::{Format, SdpError, attribute, flag, formats, values};
 use super::Direction;
 
 /// RFC 3551 4.2: what a stream without `a=ptime` uses.
 const DEFAULT_PTIME_MS: u32 = 20;
 
-/// An audio stream over plain RTP.
+/// Lines of `a=crypto` that are kept of a stream; those behind are passed over. Devices write one to
+/// eight.
+const MAX_CRYPTOS: usize = 16;
+
+/// An audio stream over RTP or SRTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Audio {
     pub(super) remote: SocketAddr,
@@ -18,10 +23,15 @@ pub(super) struct Audio {
     pub(super) formats: Vec<Format>,
     pub(super) ptime_ms: u32,
     pub(super) direction: Direction,
+    /// Its profile demands SRTP.
+    pub(super) is_secure: bool,
+    /// The keys that we could use.
+    pub(super) cryptos: Vec<Crypto>,
+    pub(super) rtcp_mux: bool,
 }
 
-/// The audio streams over RTP/AVP or RTP/AVPF that were not refused, one at least, each with its
-/// place among the `m=` lines.
+/// The audio streams over RTP/AVP, RTP/AVPF, RTP/SAVP or RTP/SAVPF that were not refused, one at
+/// least, each with its place among the `m=` lines.
 pub(super) fn audios(session: &Session) -> Result<Vec<(usize, Audio)>, SdpError> {
     let (mut found, mut unusable) = (Vec::new(), SdpError::NoUsableMedia);
     for (index, media) in session.medias.iter().enumerate() {
@@ -38,11 +48,12 @@ pub(super) fn audios(session: &Session) -> Result<Vec<(usize, Audio)>, SdpError>
 
 fn audio(session: &Session, media: &Media) -> Result<Audio, SdpError> {
     let proto = media.proto.to_ascii_uppercase();
-    match proto.as_str() {
-        "RTP/AVP" | "RTP/AVPF" => {}
-        secure if secure.contains("RTP/SAVP") => return Err(SdpError::SecureOnly),
+    let is_secure = match proto.as_str() {
+        "RTP/AVP" | "RTP/AVPF" => false,
+        "RTP/SAVP" | "RTP/SAVPF" => true,
+        dtls if dtls.contains("TLS/RTP/SAVP") => return Err(SdpError::DtlsOnly),
         _ => return Err(SdpError::NoUsableMedia),
-    }
+    };
     let connection = media.connections.first().or(session.connection.as_ref());
     let address = connection.and_then(address).ok_or(SdpError::NoAddress)?;
     let theirs = [&media.attributes, &session.attributes]
@@ -55,6 +66,9 @@ fn audio(session: &Session, media: &Media) -> Result<Audio, SdpError> {
         formats: formats(media),
         ptime_ms: packet_time(session, media),
         direction: Direction::new(they_receive && !address.is_unspecified(), they_send),
+        is_secure,
+        cryptos: values(&media.attributes, "crypto").filter_map(Crypto::parse).take(MAX_CRYPTOS).collect(),
+        rtcp_mux: flag(&media.attributes, "rtcp-mux"),
     })
 }
 

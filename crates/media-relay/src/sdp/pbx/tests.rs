@@ -47,6 +47,8 @@ a=rtpmap:8 PCMA/8000
 a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-15
 a=ptime:20
+a=maxptime:60
+a=rtcp:40001
 a=sendrecv
 a=mid:one
 m=image 0 udptl t38
@@ -64,6 +66,9 @@ m=audio 0 RTP/AVP 0
             offered_as: OfferedAs::default(),
             ptime_ms: 20,
             direction: Direction::SendRecv,
+            secure: None,
+            rtcp_mux: false,
+            comfort_noise: false,
         }
     );
 }
@@ -85,6 +90,9 @@ a=fmtp:102 0-15
 a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-15
 a=ptime:20
+a=maxptime:60
+a=rtcp:40001
+a=rtcp-mux
 a=sendrecv
 ";
     let sdp = offer(ours(), Origin::first(7), &[Codec::Opus, Codec::Pcmu]);
@@ -172,9 +180,9 @@ fn what_cannot_work_is_refused_by_name() {
     let cases = [
         ("", SdpError::NoUsableMedia),
         ("m=audio 0 RTP/AVP 0\n", SdpError::NoUsableMedia),
-        ("m=audio 4000 RTP/SAVP 0\n", SdpError::SecureOnly),
-        ("m=audio 4000 RTP/SAVPF 0\n", SdpError::SecureOnly),
-        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", SdpError::SecureOnly),
+        ("m=audio 4000 UDP/TLS/RTP/SAVP 0\n", SdpError::DtlsOnly),
+        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", SdpError::DtlsOnly),
+        ("m=audio 4000 TCP/TLS/RTP/SAVPF 0\n", SdpError::DtlsOnly),
         ("m=video 4000 RTP/SAVP 96\n", SdpError::NoUsableMedia),
         ("m=video 4000 RTP/AVP 96\n", SdpError::NoUsableMedia),
         ("m=image 4000 udptl t38\n", SdpError::NoUsableMedia),
@@ -195,9 +203,15 @@ fn what_cannot_work_is_refused_by_name() {
 fn the_refusal_of_a_secure_stream_says_what_to_do() {
     let text = SdpError::SecureOnly.to_string();
     assert!(text.contains("RTP/SAVP") && text.contains("offer plain RTP"), "{text}");
+    for proto in ["RTP/SAVP", "RTP/SAVPF", "rtp/savp"] {
+        let lines = sdp(&format!("m=audio 4000 {proto} 0\n"));
+        let offer = parse_offer(lines.as_bytes()).expect("readable");
+        assert_eq!(answer(&offer, ours(), Origin::first(7), &ALL), Err(SdpError::SecureOnly));
+        assert_eq!(parse_answer(lines.as_bytes(), &ALL), Err(SdpError::SecureOnly));
+    }
 }
 
-/// RFC 3605, and RFC 5761's flag, which we do not answer.
+/// RFC 3605, and RFC 5761's flag: a port for both where it was offered, else the one above.
 #[test]
 fn the_address_of_rtcp_is_read_where_it_is_said() {
     let there = |text: &str| Some(text.parse::<SocketAddr>().expect("address"));
@@ -221,7 +235,11 @@ fn the_address_of_rtcp_is_read_where_it_is_said() {
         assert_eq!(agreed(&lines, &ALL).rtcp, rtcp, "{line}");
         let offer = parse_offer(sdp(&lines).as_bytes()).expect("usable");
         let (answer, _) = answer(&offer, ours(), Origin::first(7), &ALL).expect("agreed");
-        assert!(!answer.contains("rtcp"), "{answer}");
+        let is_muxed = line.contains("rtcp-mux");
+        assert_eq!(agreed(&lines, &ALL).rtcp_mux, is_muxed, "{line}");
+        assert_eq!(answer.contains("a=rtcp-mux\r\n"), is_muxed, "{answer}");
+        assert_eq!(answer.contains("a=rtcp:40001\r\n"), !is_muxed, "{answer}");
+        assert_eq!(parse_answer(sdp(&lines).as_bytes(), &ALL).expect("agreed").rtcp_mux, is_muxed);
     }
 }
 
@@ -237,6 +255,48 @@ fn the_longest_packet_time_bounds_the_one_that_is_liked() {
         let media = agreed(&format!("m=audio 4000 RTP/AVP 0\n{lines}\n"), &ALL);
         assert_eq!(media.ptime_ms, expected, "{lines}");
     }
+}
+
+/// RFC 3264 6.1: the packet time that is liked is what we send, and say that we like as well.
+#[test]
+fn the_packet_time_is_answered_in_tens_from_10_to_60_and_is_20_of_opus() {
+    let opus = "a=rtpmap:96 opus/48000/2\n";
+    for (said, expected) in [(5, 10), (10, 10), (20, 20), (25, 20), (30, 30), (40, 40), (60, 60), (120, 60)] {
+        let lines = format!("m=audio 4000 RTP/AVP 0 96\n{opus}a=ptime:{said}\n");
+        let offer = parse_offer(sdp(&lines).as_bytes()).expect("usable");
+        for (codec, expected) in [(Codec::Pcmu, expected), (Codec::Opus, 20)] {
+            let (answer, media) = answer(&offer, ours(), Origin::first(7), &[codec]).expect("agreed");
+            assert_eq!(media.ptime_ms, expected, "{said}");
+            assert!(answer.contains(&format!("a=ptime:{expected}\r\na=maxptime:60\r\n")), "{answer}");
+        }
+    }
+}
+
+/// RFC 3389 4.
+#[test]
+fn comfort_noise_is_answered_beside_a_codec_of_its_clock() {
+    let lines = "m=audio 4000 RTP/AVP 0 13 96 101\na=rtpmap:96 opus/48000/2\n\
+        a=rtpmap:13 CN/8000\na=rtpmap:101 telephone-event/8000\n";
+    let answered = |lines: &str, codec| {
+        let offer = parse_offer(sdp(lines).as_bytes()).expect("usable");
+        answer(&offer, ours(), Origin::first(7), &[codec]).expect("agreed")
+    };
+    let (sdp_of_ours, media) = answered(lines, Codec::Pcmu);
+    assert!(media.comfort_noise && sdp_of_ours.contains("RTP/AVP 0 13 101\r\n"), "{sdp_of_ours}");
+    assert!(sdp_of_ours.contains("a=rtpmap:13 CN/8000\r\n"));
+    // Its number is static, so the line may be missing.
+    assert!(answered(&lines.replace("a=rtpmap:13 CN/8000\n", ""), Codec::Pcmu).1.comfort_noise);
+    for (lines, codec) in [
+        (lines.to_owned(), Codec::Opus),
+        (lines.replace(" 13", "").replace(":13", ":14"), Codec::Pcmu),
+        (lines.replace("CN/8000", "CN/16000"), Codec::Pcmu),
+        (lines.replace(" 13", " 97").replace(":13", ":97"), Codec::Pcmu),
+    ] {
+        let (answer, media) = answered(&lines, codec);
+        assert!(!media.comfort_noise && !answer.contains("CN/"), "{answer}");
+    }
+    assert!(parse_answer(sdp(lines).as_bytes(), &[Codec::Pcmu]).expect("agreed").comfort_noise);
+    assert!(!offer(ours(), Origin::first(7), &ALL).contains(" 13"), "not asked for by ourselves");
 }
 
 #[test]
@@ -350,7 +410,7 @@ proptest! {
             let numbers: Vec<u8> = line.split(' ').skip(3).map(|number| number.parse().expect("a number")).collect();
             prop_assert!(numbers.iter().all(|number| offered.contains(number)), "{} {:?}", line, offered);
             prop_assert_eq!(numbers[0], media.payload_type);
-            let mut layout = Layout::default();
+            let mut layout = Layout::of(Security::Refuse);
             layout.numbers.learn(&offer.audios[0].1.formats);
             let ours = [layout.numbers.of(Codec::Opus), layout.numbers.events(8000), layout.numbers.events(48_000)];
             prop_assert!(ours[0] != ours[1] && ours[1] != ours[2] && ours[0] != ours[2], "{:?}", ours);
@@ -368,7 +428,8 @@ proptest! {
         ),
     ) {
         let lines: String = streams.iter().map(|stream| format!("m={stream}\n")).collect();
-        if let Ok(offer) = parse_offer(sdp(&lines).as_bytes()) {
+        let plain = streams.iter().any(|stream| stream.starts_with("audio 4000 RTP/AVP"));
+        if let (Ok(offer), true) = (parse_offer(sdp(&lines).as_bytes()), plain) {
             let (answer, _) = answer(&offer, ours(), Origin::first(7), &ALL).expect("PCMU is in it");
             let answered: Vec<&str> = answer.lines().filter(|line| line.starts_with("m=")).collect();
             prop_assert_eq!(answered.len(), streams.len());

@@ -39,8 +39,8 @@ a=msid-semantic: WMS wZbT0q7Jp1mUe3Rk\r
 m=audio 30002 UDP/TLS/RTP/SAVPF 111 126\r
 c=IN IP4 203.0.113.5\r
 a=rtcp:9 IN IP4 0.0.0.0\r
-a=candidate:1 1 udp 2130706431 203.0.113.5 30002 typ host\r
-a=candidate:2 1 udp 2130706175 2001:db8::1 30002 typ host\r
+a=candidate:1 1 udp 2130706175 203.0.113.5 30002 typ host\r
+a=candidate:2 1 udp 2130706431 2001:db8::1 30002 typ host\r
 a=ice-ufrag:Uf4g\r
 a=ice-pwd:a-password-of-22-chars\r
 a=fingerprint:sha-256 A0:A1:A2:A3:A4:A5:A6:A7:A8:A9:AA:AB:AC:AD:AE:AF:\
@@ -124,8 +124,8 @@ fn the_offer_captured_in_2026() {
         assert_eq!(
             remote.candidates,
             [
-                "57.144.43.49:3480".parse().expect("address"),
                 "[2a03:2880:f312:131:face:b00c:0:699c]:3480".parse().expect("address"),
+                "57.144.43.49:3480".parse().expect("address"),
             ]
         );
         assert_eq!(remote.ufrag, "NvPeRHRlBReaRYCZ");

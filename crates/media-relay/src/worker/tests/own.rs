@@ -94,6 +94,9 @@ impl Leg {
             offered_as: pbx::OfferedAs::default(),
             ptime_ms: 20,
             direction: pbx::Direction::SendRecv,
+            secure: None,
+            rtcp_mux: false,
+            comfort_noise: false,
         }
     }
 
@@ -140,7 +143,7 @@ fn after_a_transfer_only_the_new_leg_is_heard_though_the_old_one_goes_on_sending
     let relay = relay(45_200, 10);
     let mut far = Far::up(&relay, DtlsRole::Server);
     let mut legs = [Leg::new(1000.0), Leg::new(700.0)];
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     far.session().connect_pbx(legs[0].media());
     far.session().open();
     assert!(far.play(PATIENCE, |far| !far.lite.heard.is_empty()));
@@ -180,7 +183,7 @@ fn music_is_heard_on_hold_by_an_address_of_zeros() {
     let relay = relay(45_300, 10);
     let mut far = Far::up(&relay, DtlsRole::Server);
     let mut legs = [Leg::new(1000.0), Leg::new(700.0)];
-    let mut decoder = Decoder::new().expect("libopus");
+    let mut decoder = Decoder::new(8000).expect("libopus");
     far.session().connect_pbx(legs[0].media());
     far.session().open();
     assert!(far.play(PATIENCE, |far| !far.lite.heard.is_empty()));
