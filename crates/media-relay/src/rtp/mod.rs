@@ -3,6 +3,7 @@
 
 pub(crate) mod dtmf;
 pub(crate) mod header;
+pub(crate) mod jitter;
 pub(crate) mod latch;
 pub(crate) mod reception;
 pub(crate) mod report;

@@ -1,0 +1,355 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::rtp::testing::{epoch, header, ms};
+
+const SSRC: u32 = 7;
+/// Of 20 ms at 8 kHz.
+const TICKS: u32 = 160;
+
+/// What was played: a packet by its first octet, a lost one, a gap; with the milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Out {
+    Packet(u16),
+    Gap(u16, u16),
+    Lost,
+    /// With the packet after it at hand.
+    LostBefore(u16),
+}
+
+struct Rig {
+    buffer: JitterBuffer,
+    start: Instant,
+    now: Instant,
+    out: Vec<(u64, Out)>,
+}
+
+impl Rig {
+    fn new(least: u64, most: u64) -> Self {
+        let limits = JitterLimits { least: ms(least), most: ms(most) };
+        let start = epoch();
+        Self { buffer: JitterBuffer::new(limits, 8000), start, now: start, out: Vec::new() }
+    }
+
+    fn until(&mut self, at: u64) {
+        let end = self.start + ms(at);
+        while let Some(due) = self.buffer.deadline().filter(|due| *due <= end) {
+            self.now = due.max(self.now);
+            let (out, at) = (&mut self.out, (self.now - self.start).as_millis() as u64);
+            self.buffer.play_due(self.now, &mut |played| note(out, at, played));
+        }
+        self.now = end.max(self.now);
+    }
+
+    /// A packet of the regular stream, so many milliseconds after the start.
+    fn at(&mut self, at: u64, sequence: u16) -> Heard {
+        self.raw(at, header(0, SSRC, sequence, u32::from(sequence).wrapping_mul(TICKS)))
+    }
+
+    fn raw(&mut self, at: u64, header: Header) -> Heard {
+        self.until(at);
+        let payload = header.sequence.to_be_bytes();
+        let packet = Packet { header, payload: &payload };
+        let (out, at) = (&mut self.out, (self.now - self.start).as_millis() as u64);
+        self.buffer.push(self.now, packet, TICKS, &mut |played| note(out, at, played))
+    }
+
+    fn played(&self) -> Vec<Out> {
+        self.out.iter().map(|(_, out)| out.clone()).collect()
+    }
+}
+
+fn note(out: &mut Vec<(u64, Out)>, at: u64, played: Played<'_>) {
+    let number = |packet: Packet<'_>| {
+        let number = u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
+        assert_eq!(number, packet.header.sequence, "the payload is its own");
+        number
+    };
+    out.push((
+        at,
+        match played {
+            Played::Packet { packet, lost: 0, .. } => Out::Packet(number(packet)),
+            Played::Packet { packet, lost, .. } => Out::Gap(lost, number(packet)),
+            Played::Lost { ticks, next } => {
+                assert_eq!(ticks, TICKS);
+                next.map_or(Out::Lost, |packet| Out::LostBefore(number(packet)))
+            }
+        },
+    ));
+}
+
+use Out::{Gap, Lost, LostBefore};
+
+#[test]
+fn in_order_packets_are_played_on_arrival_without_a_timer() {
+    let mut rig = Rig::new(0, 120);
+    for index in 0..500_u16 {
+        rig.at(u64::from(index) * 20 + u64::from(index % 5), 65_300_u16.wrapping_add(index));
+        assert_eq!(rig.buffer.deadline(), None);
+    }
+    assert!(rig.out.iter().zip(0..).all(|((at, out), index)| {
+        *at == index * 20 + index % 5 && *out == Out::Packet(65_300_u16.wrapping_add(index as u16))
+    }));
+    assert_eq!(rig.buffer.delay(), Duration::ZERO);
+}
+
+#[test]
+fn a_missing_packet_is_given_as_lost_with_the_one_after_it() {
+    let mut rig = Rig::new(0, 120);
+    for index in [0, 1, 3, 6, 7, 8] {
+        rig.at(u64::from(index) * 20, index);
+    }
+    let p = Out::Packet;
+    assert_eq!(rig.played(), [p(0), p(1), LostBefore(3), p(3), Lost, LostBefore(6), p(6), p(7), p(8)]);
+    assert_eq!(rig.out[2].0, 60, "known when the next came");
+}
+
+#[test]
+fn more_than_60_ms_are_a_gap() {
+    let mut rig = Rig::new(0, 120);
+    for index in [0, 5, 6] {
+        rig.at(u64::from(index) * 20, index);
+    }
+    assert_eq!(rig.played(), [Out::Packet(0), Gap(4, 5), Out::Packet(6)]);
+}
+
+#[test]
+fn lost_packets_are_concealed_at_their_own_time() {
+    let mut rig = Rig::new(60, 120);
+    for index in [0, 1, 2, 5, 6] {
+        rig.at(u64::from(index) * 20, index);
+    }
+    rig.until(1000);
+    let times: Vec<u64> = rig.out.iter().map(|(at, _)| *at).collect();
+    // The first of a source is played at once: nothing is known of its transit.
+    assert_eq!(times, [0, 80, 100, 120, 140, 160, 180]);
+    assert_eq!(rig.played()[3..5], [Lost, LostBefore(5)]);
+}
+
+#[test]
+fn what_is_reordered_or_doubled_is_counted_once_and_played_in_order() {
+    let mut rig = Rig::new(40, 120);
+    rig.at(0, 10);
+    rig.at(20, 11);
+    rig.at(40, 13);
+    assert!(rig.at(45, 12).reordered);
+    assert!(rig.at(46, 12).duplicated);
+    assert!(rig.at(47, 13).duplicated);
+    rig.at(60, 14);
+    rig.until(500);
+    assert_eq!(rig.played(), (10..15).map(Out::Packet).collect::<Vec<_>>());
+    assert!(rig.at(501, 12).duplicated, "and when it was played");
+}
+
+#[test]
+fn a_packet_that_comes_too_late_makes_the_target_grow_at_once() {
+    let mut rig = Rig::new(0, 120);
+    for index in 0..10 {
+        rig.at(u64::from(index) * 20, index);
+    }
+    rig.at(220, 11);
+    let heard = rig.at(230, 10);
+    assert_eq!(heard, Heard { late: true, reordered: true, duplicated: false });
+    assert!(rig.at(231, 10).duplicated);
+    assert_eq!(rig.buffer.delay(), ms(35), "30 would have done");
+    // The same again does no harm.
+    rig.at(240, 12);
+    rig.at(280, 14);
+    rig.at(290, 13);
+    rig.until(400);
+    let p = Out::Packet;
+    assert_eq!(rig.played()[10..], [LostBefore(11), p(11), p(12), p(13), p(14)]);
+}
+
+#[test]
+fn a_straggler_beyond_the_limit_does_not_move_the_target() {
+    let mut rig = Rig::new(0, 60);
+    for index in [0, 1, 2, 3, 5, 6, 7, 8, 9, 10] {
+        rig.at(u64::from(index) * 20, index);
+    }
+    assert!(rig.at(220, 4).late);
+    assert_eq!(rig.buffer.delay(), Duration::ZERO);
+}
+
+/// Milliseconds by which a stream's packets are late, a fixed pattern without rhyme.
+fn jitter(index: u16, most: u64) -> u64 {
+    u64::from(index).wrapping_mul(2_654_435_761).rotate_left(7) % (most + 1)
+}
+
+#[test]
+fn jitter_is_evened_out_and_never_by_more_than_the_limit() {
+    let mut rig = Rig::new(0, 120);
+    let mut arrivals: Vec<(u64, u16)> = (0..3000).map(|i| (u64::from(i) * 20 + jitter(i, 60), i)).collect();
+    arrivals.sort_unstable();
+    let came: std::collections::HashMap<u16, u64> = arrivals.iter().map(|(at, i)| (*i, *at)).collect();
+    for (at, index) in arrivals {
+        rig.at(at, index);
+    }
+    rig.until(100_000);
+    let settled = &rig.out[500..];
+    let missed = settled.iter().filter(|(_, out)| !matches!(out, Out::Packet(_))).count();
+    assert!(missed * 100 <= settled.len(), "{missed}");
+    for (at, out) in settled {
+        if let Out::Packet(number) = out {
+            assert!(at - came[number] <= 120);
+        }
+    }
+    let uneven = settled.windows(2).filter(|pair| pair[1].0.abs_diff(pair[0].0 + 20) > 5).count();
+    assert!(uneven * 100 <= settled.len() * 3, "{uneven} of {}", settled.len());
+    assert!((ms(40)..=ms(70)).contains(&rig.buffer.delay()), "{:?}", rig.buffer.delay());
+}
+
+#[test]
+fn the_target_falls_when_the_jitter_is_over() {
+    let mut rig = Rig::new(0, 120);
+    let mut sent = 0;
+    for index in 0..500 {
+        rig.at(sent * 20 + jitter(index, 19) * 3, index);
+        sent += 1;
+    }
+    let high = rig.buffer.delay();
+    assert!(high >= ms(40), "{high:?}");
+    for index in 500..2000 {
+        rig.at(sent * 20 + 60, index);
+        sent += 1;
+    }
+    assert_eq!(rig.buffer.delay(), Duration::ZERO, "30 s later");
+}
+
+#[test]
+fn an_hour_of_drift_adds_no_delay() {
+    for ppm in [-200_i64, 200] {
+        let mut rig = Rig::new(0, 120);
+        let packets = 3600 * 50_u64;
+        for index in 0..packets {
+            let at = index * 20_000 * (1_000_000 + ppm).unsigned_abs() / 1_000_000;
+            let now = rig.start + Duration::from_micros(at);
+            rig.now = now;
+            let header = header(0, SSRC, index as u16, (index as u32).wrapping_mul(TICKS));
+            let packet = Packet { header, payload: &[0, 0] };
+            let mut played = 0;
+            rig.buffer.push(now, packet, TICKS, &mut |_| played += 1);
+            assert_eq!(played, 1, "on arrival");
+        }
+        assert_eq!(rig.buffer.delay(), Duration::ZERO);
+    }
+}
+
+#[test]
+fn another_source_or_a_far_jump_begins_anew_and_nothing_is_lost() {
+    let mut rig = Rig::new(40, 120);
+    rig.at(0, 10);
+    rig.at(20, 11);
+    rig.raw(25, header(0, 8, 40_000, 5));
+    rig.raw(45, header(0, 8, 40_001, 165));
+    rig.raw(65, header(0, 8, 1000, 325));
+    rig.until(500);
+    assert_eq!(rig.played(), [10, 11, 40_000, 40_001, 1000].map(Out::Packet));
+}
+
+#[test]
+fn a_pause_with_and_without_timestamps_delays_nothing_after_it() {
+    let mut rig = Rig::new(0, 120);
+    for index in 0..50 {
+        rig.at(u64::from(index) * 20, index);
+    }
+    // 10 s of silence that the timestamps count, then as much that they do not.
+    for (index, at) in (50..100_u16).zip(0..) {
+        rig.raw(11_000 + at * 20, header(0, SSRC, index, 11_000 * 8 + at as u32 * TICKS));
+    }
+    for (index, at) in (100..150_u16).zip(0..) {
+        rig.raw(22_000 + at * 20, header(0, SSRC, index, 12_000 * 8 + at as u32 * TICKS));
+        assert_eq!(rig.buffer.deadline(), None);
+    }
+    assert_eq!(rig.played(), (0..150).map(Out::Packet).collect::<Vec<_>>());
+    assert_eq!(rig.buffer.delay(), Duration::ZERO);
+}
+
+#[test]
+fn numbers_of_what_is_no_sound_are_not_missed() {
+    let mut rig = Rig::new(0, 120);
+    rig.at(0, 65_534);
+    assert_eq!(rig.buffer.leave_out(header(101, SSRC, 65_535, 160)), LeftOut::Noted);
+    assert_eq!(rig.buffer.leave_out(header(101, SSRC, 65_535, 160)), LeftOut::Late);
+    assert_eq!(rig.buffer.leave_out(header(101, SSRC, 1, 160)), LeftOut::Noted);
+    assert_eq!(rig.buffer.leave_out(header(101, SSRC, 0, 160)), LeftOut::Noted);
+    rig.raw(80, header(0, SSRC, 2, 65_534 * TICKS + 4 * TICKS));
+    assert_eq!(rig.played(), [Out::Packet(65_534), Out::Packet(2)]);
+    assert_eq!(rig.buffer.leave_out(header(101, 9, 1, 0)), LeftOut::Start);
+}
+
+#[test]
+fn a_full_buffer_plays_its_first_early() {
+    let mut rig = Rig::new(200, 200);
+    // As good as one instant for all.
+    for index in 0..60 {
+        rig.raw(0, header(0, SSRC, index, index.into()));
+    }
+    assert_eq!(rig.out.len(), 60 - SLOTS);
+    let far = SLOTS as u16 + 100;
+    rig.raw(1, header(0, SSRC, far, far.into()));
+    rig.until(5000);
+    let last = rig.played().pop();
+    assert_eq!(last, Some(Gap(far - 60, far)));
+}
+
+#[test]
+fn a_payload_too_long_to_wait_is_played_with_what_is_before_it() {
+    let mut rig = Rig::new(60, 120);
+    rig.at(0, 1);
+    rig.at(20, 2);
+    let (mut lengths, long) = (Vec::new(), [9; SLOT_BYTES + 1]);
+    let packet = Packet { header: header(0, SSRC, 3, 3 * TICKS), payload: &long };
+    rig.buffer.push(rig.now, packet, TICKS, &mut |played| {
+        if let Played::Packet { packet, .. } = played {
+            lengths.push(packet.payload.len());
+        }
+    });
+    assert_eq!(lengths, [2, SLOT_BYTES + 1]);
+}
+
+proptest! {
+    /// Whatever comes in whatever order: each number is played once at most, in order, in bounded
+    /// time, and the buffer is empty after the longest delay.
+    #[test]
+    fn nothing_breaks_it(
+        steps in proptest::collection::vec(
+            (0u64..60, 0u32..2, prop_oneof![0u16..80, any::<u16>()], 0u8..12, any::<u32>(), 1u32..2000), 1..300,
+        ),
+        least in 0u64..300, most in 0u64..300,
+    ) {
+        let limits = JitterLimits { least: ms(least), most: ms(most) };
+        let mut buffer = JitterBuffer::new(limits, 8000);
+        let (mut now, mut base) = (epoch(), 0_u16);
+        let mut last: Option<(u32, u16)> = None;
+        let mut check = |played: Played<'_>| {
+            if let Played::Packet { packet, start, .. } = played {
+                let header = packet.header;
+                if let (Some((ssrc, before)), false) = (last, start) {
+                    assert_eq!(header.ssrc, ssrc);
+                    assert!(header.sequence.wrapping_sub(before).cast_signed() > 0);
+                }
+                last = Some((header.ssrc, header.sequence));
+            }
+        };
+        for (wait, ssrc, jump, kind, leap, ticks) in steps {
+            now += ms(wait);
+            base = base.wrapping_add(1);
+            let sequence = base.wrapping_add(jump);
+            let timestamp = if kind == 0 { leap } else { u32::from(sequence).wrapping_mul(160) };
+            let header = header(0, ssrc, sequence, timestamp);
+            buffer.play_due(now, &mut check);
+            if kind == 1 {
+                if buffer.leave_out(header) == LeftOut::Start {
+                    buffer.begin_without_sound(header);
+                }
+            } else {
+                buffer.push(now, Packet { header, payload: &[1] }, ticks, &mut check);
+            }
+            prop_assert!(buffer.delay() <= limits.most.min(JitterLimits::HIGHEST));
+        }
+        // An early packet of a long pause may wait for its timestamp, within the limit.
+        buffer.play_due(now + ms(201), &mut check);
+        prop_assert_eq!(buffer.deadline(), None);
+    }
+}
