@@ -13,6 +13,8 @@ pub(crate) mod g711;
 pub(crate) mod g722;
 #[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod halfband;
+#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
+pub(crate) mod inband;
 pub(crate) mod opus;
 #[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod repacketise;
