@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::hold::HoldSound;
+use crate::tap::Tap;
 
 /// What the owner of a call chooses for its audio path.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub struct SessionOptions {
     pub hold_sound: HoldSound,
     /// When a side that says nothing is told of.
     pub timeouts: MediaTimeouts,
+    /// Who gets a copy of each packet in the clear.
+    pub tap: Option<Tap>,
 }
 
 /// How long each side of an open call may send nothing, neither RTP nor RTCP, before

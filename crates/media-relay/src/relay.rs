@@ -18,6 +18,7 @@ use crate::ports::PortPool;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
 use crate::side::{Side, WhatsAppSide};
+use crate::tap::Wire;
 use crate::worker::{self, BindError, Call, Command, MediaSocket, RelayCounters, WorkerHandle};
 
 /// What a relay needs to know.
@@ -162,7 +163,10 @@ impl Relay {
             opus_complexity: inner.opus_complexity,
             options: options.clone(),
         });
-        let call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
+        let mut call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
+        if let (Some(tap), Some(ours)) = (&options.tap, description.candidates.first()) {
+            call.wire = Some(Box::new(Wire::new(tap.clone(), pbx_address, *ours)));
+        }
         let id = inner.next_id.fetch_add(1, Relaxed);
         let worker = self.hand_over(id, call)?;
         Ok(AudioSession { id, worker, whatsapp: description, pbx: pbx_address })

@@ -5,6 +5,7 @@
 
 mod access;
 mod announcement;
+mod capture;
 mod change;
 mod describe;
 mod dialling;
@@ -41,6 +42,7 @@ use std::path::Path;
 
 use sip_core::TrunkId;
 
+pub use capture::Capture;
 pub use change::Difference;
 pub use error::{ConfigError, ConfigErrors};
 pub use graph::Graph;

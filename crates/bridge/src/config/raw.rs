@@ -47,6 +47,13 @@ tables! {
         hours: tables -> Vec<Hours>,
         life: table -> Life,
         records: table -> Records,
+        capture: table -> Capture,
+    }
+    Capture {
+        folder: text -> Field<String>,
+        max_mb: integer -> Field<i64>,
+        max_calls: integer -> Field<i64>,
+        max_files: integer -> Field<i64>,
     }
     Sip {
         bind: text -> Field<String>,

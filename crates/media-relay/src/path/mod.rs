@@ -37,7 +37,7 @@ use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Media};
 use crate::sdp::whatsapp;
 use announcer::Announcer;
-use comfort::PAUSE;
+use comfort::{Comfort, PAUSE};
 use hold::{Hold, Playing};
 use lane::Lane;
 use own::ToneToPbx;
@@ -123,6 +123,7 @@ pub(crate) struct AudioPath {
     announcement: Option<Box<Announcer>>,
     /// What takes the place of silence while the PBX holds the call.
     hold: Hold,
+    comfort: Comfort,
     pbx_watch: Watch,
     whatsapp_watch: Watch,
     /// How the PBX is told of keys.
@@ -159,9 +160,10 @@ impl AudioPath {
             tone_to_whatsapp: None,
             tone_to_pbx: None,
             announcement: None,
-            hold: Hold::new(config.hold_sound),
-            pbx_watch: Watch::new(config.timeouts.pbx),
-            whatsapp_watch: Watch::new(config.timeouts.whatsapp),
+            comfort: Comfort::new(config.to_pbx.ssrc),
+            hold: Hold::new(config.options.hold_sound),
+            pbx_watch: Watch::new(config.options.timeouts.pbx),
+            whatsapp_watch: Watch::new(config.options.timeouts.whatsapp),
             digits: DigitMode::default(),
             pbx_heard: None,
             whatsapp_heard: false,
@@ -255,6 +257,9 @@ impl AudioPath {
         self.heard_from(now, Party::Pbx);
         let kind = self.pbx.kind(packet.header.payload_type);
         let (Some(kind), false) = (kind, packet.payload.is_empty()) else {
+            if self.take_comfort(now, &packet) {
+                return;
+            }
             self.counters.pbx.ignored += 1;
             self.pbx.skip(&packet);
             return;
@@ -264,6 +269,7 @@ impl AudioPath {
                 self.report(PathEvent::FirstAudio(Party::Pbx));
             }
             self.pbx_heard = Some(now);
+            self.comfort.over();
         }
         if !self.is_open() {
             return;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::announcement::Announcement;
+use crate::codec::FRAME_SAMPLES;
 use crate::hold::HoldSound;
 use crate::rtp::dtmf::WHATSAPP_CLOCK;
 use crate::rtp::header::Packet;
@@ -149,7 +150,7 @@ impl AudioPath {
     }
 
     /// The next frame of our own for WhatsApp is due now or before.
-    fn fill_from(&mut self, at: Instant) {
+    pub(super) fn fill_from(&mut self, at: Instant) {
         if let Gate::Open { silence_at } = &mut self.gate {
             *silence_at = at.min(*silence_at);
         }
@@ -194,12 +195,16 @@ impl AudioPath {
         let held = self.hold.playing.as_deref_mut().filter(|_| holds);
         let mut sound = self.tone_to_whatsapp.as_deref_mut().or(held);
         let is_sound = sound.is_some();
+        let noise = if is_sound { None } else { self.comfort.frame() };
         let payload = match (&mut sound, &mut self.pbx) {
             // By the encoder that WhatsApp's decoder has followed so far.
             (Some(Playing::Tone(tone)), Pbx::G711(_, transcoder)) => {
                 transcoder.encoding.own_frame(tone.samples())
             }
             (Some(sound), _) => sound.opus(),
+            (None, Pbx::G711(_, transcoder)) => {
+                transcoder.encoding.own_frame(&noise.unwrap_or([0; FRAME_SAMPLES]))
+            }
             (None, pbx) => pbx.silence(),
         };
         let sent = u64::from(self.to_whatsapp.own_frame(now, self.opus_pt, payload, out));

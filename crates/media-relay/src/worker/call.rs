@@ -13,6 +13,7 @@ use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
+use crate::tap::Wire;
 use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
@@ -51,6 +52,8 @@ pub(crate) struct Call {
     pub(crate) peer: WhatsAppPeer,
     pub(crate) path: AudioPath,
     pub(crate) events: Events,
+    /// Where the packets go in the clear as well.
+    pub(crate) wire: Option<Box<Wire>>,
     leg: PbxLeg,
     refused: u64,
     setup: Option<Duration>,
@@ -63,11 +66,24 @@ impl Call {
         path: AudioPath,
         events: Events,
     ) -> Self {
-        Self { pbx, whatsapp, peer, path, events, leg: PbxLeg::default(), refused: 0, setup: None }
+        Self {
+            pbx,
+            whatsapp,
+            peer,
+            path,
+            events,
+            wire: None,
+            leg: PbxLeg::default(),
+            refused: 0,
+            setup: None,
+        }
     }
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
         self.path.set_whatsapp(remote.formats);
+        if let (Some(wire), Some(theirs)) = (&mut self.wire, remote.peer.candidates.first()) {
+            wire.found(Party::WhatsApp, *theirs);
+        }
         self.peer.connect(now, remote.peer);
     }
 
@@ -75,6 +91,9 @@ impl Call {
         if let Err(error) = self.path.set_pbx(media) {
             tracing::warn!(%error, "the audio path refuses what was negotiated");
             return;
+        }
+        if let Some(wire) = &mut self.wire {
+            wire.found(Party::Pbx, media.remote);
         }
         if self.leg.connect(now, media).is_err() {
             tracing::warn!("the keys that were negotiated with the PBX cannot be used");
@@ -147,8 +166,12 @@ impl Call {
             }
         };
         let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-        let (peer, socket) = (&mut self.peer, &self.whatsapp);
+        let (peer, socket, wire) = (&mut self.peer, &self.whatsapp, &mut self.wire);
+        if let Some(wire) = wire {
+            wire.received(now, Party::Pbx, source, packet);
+        }
         self.path.from_pbx(now, packet, &mut |rtp: &[u8]| {
+            tap(wire, now, Party::WhatsApp, rtp);
             send_protected(peer, socket, outgoing, counters, rtp);
         });
         Ok(())
@@ -174,8 +197,12 @@ impl Call {
             Received::Refused(why) => Err(why),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-                let (leg, socket) = (&mut self.leg, &self.pbx);
+                let (leg, socket, wire) = (&mut self.leg, &self.pbx, &mut self.wire);
+                if let Some(wire) = wire {
+                    wire.received(now, Party::WhatsApp, source, packet);
+                }
                 self.path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
+                    tap(wire, now, Party::Pbx, rtp);
                     send_to_pbx(leg, socket, outgoing, counters, rtp);
                 });
                 Ok(())
@@ -189,9 +216,13 @@ impl Call {
         }
         let Tools { outgoing, counters, .. } = tools;
         let (leg, peer, pbx, whatsapp) = (&mut self.leg, &mut self.peer, &self.pbx, &self.whatsapp);
-        self.path.handle_timeout(now, &mut |to, rtp: &[u8]| match to {
-            Party::Pbx => send_to_pbx(leg, pbx, outgoing, counters, rtp),
-            Party::WhatsApp => send_protected(peer, whatsapp, outgoing, counters, rtp),
+        let wire = &mut self.wire;
+        self.path.handle_timeout(now, &mut |to, rtp: &[u8]| {
+            tap(wire, now, to, rtp);
+            match to {
+                Party::Pbx => send_to_pbx(leg, pbx, outgoing, counters, rtp),
+                Party::WhatsApp => send_protected(peer, whatsapp, outgoing, counters, rtp),
+            }
         });
     }
 
@@ -249,6 +280,12 @@ fn datagram(buffer: &mut [u8], len: usize) -> Result<&mut [u8], Discard> {
         return Err(Discard::Malformed);
     }
     buffer.get_mut(..len).ok_or(Discard::Malformed)
+}
+
+fn tap(wire: &mut Option<Box<Wire>>, now: Instant, to: Party, rtp: &[u8]) {
+    if let Some(wire) = wire {
+        wire.sent(now, to, rtp);
+    }
 }
 
 fn send_protected(

@@ -327,6 +327,11 @@ impl PhoneCall {
         self.0.media.tone(hz).await
     }
 
+    /// Sends no packet of sound any more, as a phone that has died with its dialog alive.
+    pub async fn fall_silent(&self) {
+        self.0.media.turn(Direction::RecvOnly).await;
+    }
+
     /// What has been heard so far, 8 kHz.
     #[must_use]
     pub fn recording(&self) -> Recording {
