@@ -8,7 +8,8 @@ use crate::path::{Party, PathCounters};
 /// What happened on an audio path. `Closed` is the last, and comes once.
 #[derive(Debug)]
 pub enum MediaEvent {
-    /// ICE has nominated, DTLS is up and the fingerprint is the announced one.
+    /// ICE has nominated, DTLS is up and the fingerprint is the announced one; with SDES, WhatsApp's key
+    /// is there.
     Connected,
     /// The WhatsApp side cannot be, or is no longer, connected: no sound will
     /// pass again. The owner should drop the session.

@@ -25,7 +25,7 @@ mod worker;
 pub use announcement::Announcement;
 pub use event::{MediaEvent, MediaFailure, Summary};
 pub use hold::HoldSound;
-pub use options::{JitterLimits, MediaTimeouts, SessionOptions};
+pub use options::{JitterLimits, Keying, MediaTimeouts, SessionOptions};
 pub use path::{DigitMode, Party, PathCounters, SideCounters};
 pub use quality::{CallQuality, Figure, SideQuality};
 pub use relay::{OpenError, Relay, RelayConfig, StartError};

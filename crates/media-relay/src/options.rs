@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::hold::HoldSound;
+use crate::sdp::pbx::Codec;
 use crate::tap::Tap;
 
 /// What the owner of a call chooses for its audio path.
@@ -16,8 +17,42 @@ pub struct SessionOptions {
     pub hold_sound: HoldSound,
     /// When a side that says nothing is told of.
     pub timeouts: MediaTimeouts,
+    /// How our offers to WhatsApp have the keys of its audio exchanged; an answer follows its offer.
+    pub keying: Keying,
+    /// The G.711 that WhatsApp may be spoken to in beside Opus, the one we like best first.
+    pub additional_codecs: Vec<Codec>,
     /// Who gets a copy of each packet in the clear.
     pub tap: Option<Tap>,
+}
+
+impl SessionOptions {
+    /// What WhatsApp is told that we speak, the codec we like best first.
+    pub(crate) fn whatsapp_codecs(&self) -> Vec<Codec> {
+        let mut codecs = vec![Codec::Opus];
+        for codec in self.additional_codecs.iter().filter(|codec| is_g711(**codec)) {
+            if !codecs.contains(codec) {
+                codecs.push(*codec);
+            }
+        }
+        if self.untouched {
+            codecs.rotate_left(1);
+        }
+        codecs
+    }
+}
+
+fn is_g711(codec: Codec) -> bool {
+    matches!(codec, Codec::Pcmu | Codec::Pcma)
+}
+
+/// How the keys of WhatsApp's audio are exchanged: what `srtp_key_exchange_protocol` of the number says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keying {
+    /// By DTLS, after ICE (RFC 5763).
+    #[default]
+    Dtls,
+    /// In the SDP, without ICE and DTLS (RFC 4568).
+    Sdes,
 }
 
 /// How long each side of an open call may send nothing, neither RTP nor RTCP, before

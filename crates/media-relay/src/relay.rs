@@ -15,6 +15,7 @@ use crate::options::SessionOptions;
 use crate::path::{AudioPath, LineSeed, PathConfig};
 use crate::peer::{Credentials, Identity, WhatsAppPeer};
 use crate::ports::PortPool;
+use crate::sdp::crypto::Keys;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
 use crate::side::{Side, WhatsAppSide};
@@ -148,9 +149,12 @@ impl Relay {
         let locals = inner.whatsapp.locals(whatsapp.port());
         let description = whatsapp::Local {
             candidates: inner.whatsapp.candidates(whatsapp.port()),
+            keying: options.keying,
             ufrag: credentials.ufrag.clone(),
             pwd: credentials.pwd.clone(),
             fingerprint: inner.identity.fingerprint(),
+            keys: Keys::new(random()?),
+            codecs: options.whatsapp_codecs(),
             session_id: u64::from_be_bytes(random()?),
             ssrc: to_whatsapp.ssrc,
             cname: hex::encode(random::<8>()?),

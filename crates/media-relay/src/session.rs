@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::announcement::Announcement;
 use crate::hold::HoldSound;
 use crate::path::{DigitMode, Party, WhatsAppFormats};
-use crate::peer::{Credentials, DtlsRole, RemotePeer};
+use crate::peer::{Credentials, DtlsRole, Far, RemotePeer, SdesPeer};
 use crate::rtp::dtmf;
-use crate::sdp::{pbx, whatsapp};
+use crate::sdp::pbx::Codec;
+use crate::sdp::{SdpError, pbx, whatsapp};
 use crate::tone::Tone;
 use crate::worker::{Command, WhatsAppRemote, WorkerHandle};
 
@@ -51,7 +52,10 @@ impl AudioSession {
     }
 
     /// Our answer to WhatsApp's offer. The same bytes for the same offer.
-    pub fn whatsapp_answer(&self, offer: &whatsapp::Remote) -> String {
+    ///
+    /// # Errors
+    /// It offers no codec that the number has.
+    pub fn whatsapp_answer(&self, offer: &whatsapp::Remote) -> Result<String, SdpError> {
         whatsapp::answer(&self.whatsapp, offer)
     }
 
@@ -60,23 +64,54 @@ impl AudioSession {
         self.pbx
     }
 
-    /// WhatsApp's description is known: ICE starts at once, and DTLS after it.
-    /// Only the first counts.
+    /// WhatsApp's description is known: ICE starts at once, and DTLS after it; with SDES there is
+    /// nothing to wait for. Only the first counts.
     pub fn connect_whatsapp(&self, remote: whatsapp::Remote, role: WaRole) {
-        let remote = WhatsAppRemote {
-            formats: WhatsAppFormats {
-                opus: Some(remote.opus_pt),
-                dtmf: remote.dtmf_pt,
-                ..WhatsAppFormats::default()
-            },
-            peer: RemotePeer {
-                role: role.dtls(remote.setup),
-                candidates: remote.candidates,
-                credentials: Credentials { ufrag: remote.ufrag, pwd: remote.pwd },
-                fingerprint: remote.fingerprint,
-            },
-        };
+        let remote = WhatsAppRemote { formats: self.formats(&remote), peer: self.far(remote, role) };
         self.send(Command::ConnectWhatsApp(self.id, Box::new(remote)));
+    }
+
+    /// What both sides speak.
+    fn formats(&self, remote: &whatsapp::Remote) -> WhatsAppFormats {
+        let common = |codec: Codec| {
+            let number = remote.payload_type(codec);
+            number.filter(|_| self.whatsapp.codecs.contains(&codec))
+        };
+        WhatsAppFormats {
+            opus: common(Codec::Opus),
+            pcmu: common(Codec::Pcmu),
+            pcma: common(Codec::Pcma),
+            dtmf: remote.dtmf_pt,
+            fmtp: remote.opus.as_ref().map(whatsapp::Opus::wishes).unwrap_or_default(),
+        }
+    }
+
+    fn far(&self, remote: whatsapp::Remote, role: WaRole) -> Far {
+        let is_common = |codec: &Codec| remote.payload_type(*codec).is_some();
+        if !self.whatsapp.codecs.iter().any(is_common) {
+            return Far::Unusable("no codec in common");
+        }
+        let keying = remote.keying();
+        match remote.transport {
+            // An answer must key as its offer does; our answers do.
+            _ if role == WaRole::WeOffered && keying != self.whatsapp.keying => {
+                Far::Unusable("its keys come in another way than we offered")
+            }
+            whatsapp::Transport::Dtls(dtls) => Far::Ice(RemotePeer {
+                role: role.dtls(dtls.setup),
+                candidates: dtls.candidates,
+                credentials: Credentials { ufrag: dtls.ufrag, pwd: dtls.pwd },
+                fingerprint: dtls.fingerprint,
+            }),
+            whatsapp::Transport::Sdes(sdes) => {
+                let suite = sdes.crypto.suite;
+                if role == WaRole::WeOffered && suite != whatsapp::OFFERED_SUITE {
+                    return Far::Unusable("another crypto suite than we offered");
+                }
+                let (ours, theirs) = (self.whatsapp.keys.of(suite), sdes.crypto.key);
+                Far::Sdes(SdesPeer { address: sdes.address, suite, ours, theirs })
+            }
+        }
     }
 
     /// What was negotiated with the PBX; again after a re-negotiation, and with another leg's after a

@@ -210,6 +210,7 @@ fn try_from_whatsapp(
     let recording = shared.captures.begin(shared.now(), &facts.clone().of(incoming.number));
     let options = session_options(&shared.config().media, incoming.number, trunk, recording.as_ref());
     let session = open_session(shared, &options, &mailbox)?;
+    let answer = session.whatsapp_answer(&remote).map_err(Unborn::WhatsAppSdp)?;
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
@@ -222,7 +223,6 @@ fn try_from_whatsapp(
         info!(trunk = trunk.name, caller = %shared.masked(&caller), "call from WhatsApp");
         debug!(sdp = offer, "offer of WhatsApp");
     });
-    let answer = session.whatsapp_answer(&remote);
     session.set_digits(pbx.digits());
     let settings = pbx.settings(shared.config().calls);
     let (call, announcement) = towards.call(settings, shared.now());

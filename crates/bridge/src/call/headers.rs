@@ -94,6 +94,7 @@ pub(crate) fn not_acceptable(error: &SdpError, agent: &str) -> Reply {
         | SdpError::NoOpus
         | SdpError::NoFingerprint
         | SdpError::BadFingerprint
+        | SdpError::NoKey
         | SdpError::NoIceCredentials
         | SdpError::NoCandidates => 399,
     };

@@ -1,11 +1,13 @@
 //! The WhatsApp side of a call: ICE, then DTLS, then SRTP, on one socket of
-//! its own (RFC 8445, RFC 5764, RFC 3711; told apart by RFC 7983).
+//! its own (RFC 8445, RFC 5764, RFC 3711; told apart by RFC 7983); or SRTP alone,
+//! with the keys of the descriptions (RFC 4568).
 //!
 //! Pure but for the keys it draws. Shape: `handle_*(now, ...)`, then drain
 //! `poll()`, then sleep until `deadline()`.
 
 mod dtls;
 mod ice;
+mod sdes;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,7 +21,10 @@ pub(crate) use dtls::{DtlsRole, Identity};
 pub(crate) use ice::Credentials;
 use ice::Ice;
 
+pub(crate) use sdes::SdesPeer;
+
 use self::dtls::Handshake;
+use self::sdes::Keyed;
 use crate::event::MediaFailure;
 use crate::rtp::header::is_rtcp;
 use crate::srtp::{SrtpError, SrtpSession};
@@ -41,6 +46,14 @@ pub(crate) struct RemotePeer {
     pub(crate) credentials: Credentials,
     pub(crate) fingerprint: [u8; 32],
     pub(crate) role: DtlsRole,
+}
+
+/// Who is at the other end.
+pub(crate) enum Far {
+    Ice(RemotePeer),
+    Sdes(SdesPeer),
+    /// Nobody whom we could talk to.
+    Unusable(&'static str),
 }
 
 /// What the machine wants done.
@@ -142,6 +155,8 @@ enum State {
         dtls: Box<Handshake>,
         srtp: Box<SrtpSession>,
     },
+    /// With the keys of the descriptions: there was nothing to wait for.
+    Keyed(Box<Keyed>),
     Over,
 }
 
@@ -160,12 +175,26 @@ impl WhatsAppPeer {
         Self { identity, locals, credentials, state: State::Waiting, outputs: VecDeque::new() }
     }
 
-    /// Starts ICE at once. Only the first description counts: WhatsApp knows
-    /// no re-negotiation.
-    pub(crate) fn connect(&mut self, now: Instant, remote: RemotePeer) {
+    /// Starts at once. Only the first description counts: WhatsApp knows no
+    /// re-negotiation.
+    pub(crate) fn connect(&mut self, now: Instant, far: Far) {
         if !matches!(self.state, State::Waiting) {
             return;
         }
+        match far {
+            Far::Ice(remote) => self.start_ice(now, remote),
+            Far::Sdes(remote) => match Keyed::new(remote, &self.locals) {
+                Ok(keyed) => {
+                    self.state = State::Keyed(Box::new(keyed));
+                    self.outputs.push_back(PeerOutput::Connected(Duration::ZERO));
+                }
+                Err(why) => self.fail(MediaFailure::Unusable(why)),
+            },
+            Far::Unusable(why) => self.fail(MediaFailure::Unusable(why)),
+        }
+    }
+
+    fn start_ice(&mut self, now: Instant, remote: RemotePeer) {
         let local = (self.locals.as_slice(), &self.credentials);
         match Ice::start(now, local, &remote.candidates, remote.credentials) {
             Ok(ice) => {
@@ -210,7 +239,7 @@ impl WhatsAppPeer {
             return self.fail(failure);
         }
         let ice = match &mut self.state {
-            State::Waiting | State::Over => return,
+            State::Waiting | State::Keyed(_) | State::Over => return,
             State::Checking { ice, .. } | State::Securing { ice, .. } | State::Connected { ice, .. } => ice,
         };
         if ice.deadline().is_some_and(|at| now >= at) {
@@ -229,7 +258,7 @@ impl WhatsAppPeer {
     /// When `handle_timeout` is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let times = match &self.state {
-            State::Waiting | State::Over => [None; 3],
+            State::Waiting | State::Keyed(_) | State::Over => [None; 3],
             State::Checking { ice, connecting } => {
                 [ice.deadline(), Some(connecting.since + SETUP_LIMIT), None]
             }
@@ -252,10 +281,17 @@ impl WhatsAppPeer {
         buffer: &mut [u8],
         len: usize,
     ) -> Option<Result<(SocketAddr, usize), SrtpError>> {
-        let State::Connected { address, srtp, .. } = &mut self.state else {
-            return None;
-        };
-        Some(srtp.protect_rtp(buffer, len).map(|len| (*address, len)))
+        let (address, srtp) = self.keyed()?;
+        Some(srtp.protect_rtp(buffer, len).map(|len| (address, len)))
+    }
+
+    /// Where SRTP goes, and its keys.
+    fn keyed(&mut self) -> Option<(SocketAddr, &mut SrtpSession)> {
+        match &mut self.state {
+            State::Connected { address, srtp, .. } => Some((*address, srtp)),
+            State::Keyed(keyed) => Some((keyed.address, &mut keyed.srtp)),
+            State::Waiting | State::Checking { .. } | State::Securing { .. } | State::Over => None,
+        }
     }
 
     /// Ends it, with a goodbye if there was a handshake.
@@ -278,6 +314,7 @@ impl WhatsAppPeer {
                 open(srtp, packet).map_err(Discard::from)
             }
             State::Connected { .. } => Err(Discard::Stranger),
+            State::Keyed(keyed) => keyed.open(source, packet, open),
             State::Waiting | State::Checking { .. } | State::Securing { .. } | State::Over => {
                 Err(Discard::Early)
             }
@@ -287,6 +324,8 @@ impl WhatsAppPeer {
     fn handle_stun(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
         let ice = match &mut self.state {
             State::Waiting | State::Over => return Err(Discard::Early),
+            // Nobody there knows a password of ours.
+            State::Keyed(_) => return Err(Discard::Unauthenticated),
             State::Checking { ice, .. } | State::Securing { ice, .. } | State::Connected { ice, .. } => ice,
         };
         ice.handle_datagram(now, source, datagram)?;
@@ -298,6 +337,7 @@ impl WhatsAppPeer {
     fn handle_dtls(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
         match &mut self.state {
             State::Waiting | State::Over => Err(Discard::Early),
+            State::Keyed(_) => Err(Discard::Stranger),
             State::Checking { connecting, .. } => {
                 connecting.early.get_or_insert_with(|| (source, datagram.to_vec()));
                 Err(Discard::Early)
@@ -343,7 +383,7 @@ impl WhatsAppPeer {
     fn step_dtls(&mut self, now: Instant, step: impl FnOnce(&mut Handshake, Send<'_>) -> Keys) {
         let outputs = &mut self.outputs;
         let outcome = match &mut self.state {
-            State::Waiting | State::Checking { .. } | State::Over => return,
+            State::Waiting | State::Checking { .. } | State::Keyed(_) | State::Over => return,
             State::Securing { dtls, address, .. } | State::Connected { dtls, address, .. } => {
                 let destination = *address;
                 step(dtls, &mut |bytes: &[u8]| {
@@ -372,7 +412,7 @@ impl WhatsAppPeer {
     /// The limit that has passed, if one has.
     fn overdue(&self, now: Instant) -> Option<MediaFailure> {
         match &self.state {
-            State::Waiting | State::Over => None,
+            State::Waiting | State::Keyed(_) | State::Over => None,
             State::Checking { connecting, .. } => {
                 (now >= connecting.since + SETUP_LIMIT).then_some(MediaFailure::IceTimeout)
             }

@@ -22,7 +22,7 @@ pub enum SdpError {
     /// No audio stream, or its port is 0.
     #[error("no audio stream")]
     NoAudio,
-    /// The audio stream does not carry opus/48000.
+    /// The audio stream carries neither opus/48000 nor G.711.
     #[error("no opus/48000 in the audio stream")]
     NoOpus,
     /// No `a=fingerprint` with SHA-256.
@@ -31,6 +31,9 @@ pub enum SdpError {
     /// The SHA-256 fingerprint is not 32 hexadecimal octets.
     #[error("malformed sha-256 fingerprint")]
     BadFingerprint,
+    /// No `a=crypto` that we can do.
+    #[error("no usable a=crypto")]
+    NoKey,
     /// `a=ice-ufrag` or `a=ice-pwd` is missing or unusable.
     #[error("no usable ICE user fragment and password")]
     NoIceCredentials,

@@ -10,7 +10,7 @@ use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
 use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
-use crate::peer::{Discard, PeerOutput, Received, RemotePeer, WhatsAppPeer};
+use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
 use crate::tap::Wire;
@@ -41,7 +41,7 @@ impl Tools {
 
 /// The remote description, as far as this side of the crate needs it.
 pub(crate) struct WhatsAppRemote {
-    pub(crate) peer: RemotePeer,
+    pub(crate) peer: Far,
     pub(crate) formats: WhatsAppFormats,
 }
 
@@ -81,7 +81,9 @@ impl Call {
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
         self.path.set_whatsapp(remote.formats);
-        if let (Some(wire), Some(theirs)) = (&mut self.wire, remote.peer.candidates.first()) {
+        if let (Some(wire), Far::Ice(peer)) = (&mut self.wire, &remote.peer)
+            && let Some(theirs) = peer.candidates.first()
+        {
             wire.found(Party::WhatsApp, *theirs);
         }
         self.peer.connect(now, remote.peer);

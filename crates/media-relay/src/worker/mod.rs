@@ -6,6 +6,7 @@
 
 mod call;
 mod counters;
+mod pace;
 mod pbx_leg;
 mod socket;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use mio::{Interest, Poll, Token, Waker};
 pub(crate) use call::{Call, WhatsAppRemote};
 use counters::Counters;
 pub use counters::RelayCounters;
+use pace::Pace;
 pub(crate) use socket::{BindError, MediaSocket};
 use timer::{Armed, Timers};
 
@@ -172,6 +174,7 @@ impl Worker {
     fn run(mut self) {
         let mut ready = mio::Events::with_capacity(READY);
         let mut turn = Vec::with_capacity(READY);
+        let mut pace = Pace::new(Instant::now());
         loop {
             match self.poll.poll(&mut ready, self.patience(Instant::now())) {
                 Ok(()) => {}
@@ -186,11 +189,15 @@ impl Worker {
             }
             turn.append(&mut self.unfinished);
             turn.extend(ready.iter().map(mio::event::Event::token));
-            let now = Instant::now();
+            let (now, busy) = (Instant::now(), turn.len());
             for token in turn.drain(..).filter(|token| *token != CONTROL) {
                 self.receive(now, token);
             }
             self.fire(Instant::now());
+            let rest = pace.rest(now, Instant::now(), busy);
+            if let Some(rest) = rest.filter(|_| !self.is_behind()) {
+                std::thread::sleep(rest);
+            }
         }
         for place in 0..self.slots.slots.len() {
             self.close(place, None);
@@ -199,11 +206,16 @@ impl Worker {
 
     /// How long to sleep.
     fn patience(&self, now: Instant) -> Option<Duration> {
-        if self.control_left || !self.unfinished.is_empty() {
+        if self.is_behind() {
             return Some(Duration::ZERO);
         }
         let next = self.timers.next()?;
         Some(next.saturating_duration_since(now))
+    }
+
+    /// Whether something is left to do that no socket will report.
+    fn is_behind(&self) -> bool {
+        self.control_left || !self.unfinished.is_empty()
     }
 
     fn control(&mut self, now: Instant) -> Turn {

@@ -34,6 +34,14 @@ fn relay(first_port: u16, calls: u16) -> Relay {
     .expect("started")
 }
 
+/// What our offer says of our transport.
+fn our_offer(session: &AudioSession) -> whatsapp::Dtls {
+    match whatsapp::parse(&session.whatsapp_offer()).expect("our own offer").transport {
+        whatsapp::Transport::Dtls(dtls) => dtls,
+        whatsapp::Transport::Sdes(sdes) => panic!("{sdes:?}"),
+    }
+}
+
 /// A call as its owner and its two far ends see it.
 struct Far {
     session: Option<AudioSession>,
@@ -72,7 +80,7 @@ impl Far {
                 }),
             )
             .expect("a session");
-        let offer = whatsapp::parse(&session.whatsapp_offer()).expect("our own offer");
+        let offer = our_offer(&session);
         let socket = |ip: IpAddr| {
             let socket = UdpSocket::bind((ip, 0)).expect("a socket");
             socket.set_read_timeout(Some(Duration::from_millis(5))).expect("a time-out");
@@ -107,17 +115,20 @@ impl Far {
             DtlsRole::Server => (WaRole::WeAnswered, whatsapp::Setup::ActPass),
         };
         let remote = whatsapp::Remote {
-            candidates: better.into_iter().chain([self.lite.address]).collect(),
-            ufrag: self.lite.credentials.ufrag.clone(),
-            pwd: self.lite.credentials.pwd.clone(),
-            fingerprint: self.lite_identity.fingerprint(),
-            setup,
-            opus_pt: 111,
-            opus_fmtp: None,
+            transport: whatsapp::Transport::Dtls(whatsapp::Dtls {
+                candidates: better.into_iter().chain([self.lite.address]).collect(),
+                ufrag: self.lite.credentials.ufrag.clone(),
+                pwd: self.lite.credentials.pwd.clone(),
+                fingerprint: self.lite_identity.fingerprint(),
+                setup,
+                ice_lite: true,
+            }),
+            opus: Some(whatsapp::Opus { payload_type: 111, fmtp: None }),
+            pcmu: None,
+            pcma: None,
             dtmf_pt: 126,
             dtmf_offered: true,
             mid: "audio".into(),
-            ice_lite: true,
         };
         self.session().connect_whatsapp(remote, wa_role);
         self.session().connect_pbx(pbx::Media {
@@ -274,7 +285,7 @@ fn strangers_are_counted_and_not_heard() {
     let stranger = UdpSocket::bind((IpAddr::from([127, 0, 0, 2]), 0)).expect("a socket");
     let pbx_port = far.session().pbx_address();
     stranger.send_to(&rtp(107, 1), pbx_port).expect("sent");
-    let offer = whatsapp::parse(&far.session().whatsapp_offer()).expect("our own offer");
+    let offer = our_offer(far.session());
     let whatsapp_port = offer.candidates[0];
     let forged = [&rtp(111, 1)[..], &[0; 16]].concat();
     stranger.send_to(&forged, whatsapp_port).expect("sent");
@@ -384,7 +395,7 @@ fn ports_run_out_and_others_ports_are_skipped() {
     let open = || relay.open(&SessionOptions::default(), Box::new(|_| {}));
     let session = open().expect("a session");
     assert_eq!(session.pbx_address(), "192.0.2.9:43600".parse().expect("an address"));
-    let offer = whatsapp::parse(&session.whatsapp_offer()).expect("our own offer");
+    let offer = our_offer(&session);
     assert_eq!(offer.candidates, ["192.0.2.9:44601".parse().expect("an address")]);
     assert!(matches!(open(), Err(OpenError::NoPort)));
     drop(session);

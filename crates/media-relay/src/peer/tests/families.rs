@@ -18,7 +18,7 @@ fn world(role: DtlsRole, latency: Option<Duration>) -> World {
 fn connect(world: &mut World, candidates: &[&str]) {
     let mut remote = world.lite.description(&identities()[1]);
     remote.candidates = candidates.iter().map(|text| address(text)).collect();
-    world.peer.connect(world.now, remote);
+    world.peer.connect(world.now, Far::Ice(remote));
     world.settle();
 }
 

@@ -96,7 +96,7 @@ impl World {
 
     fn connect(&mut self) {
         let remote = self.lite.description(&identities()[1]);
-        self.peer.connect(self.now, remote);
+        self.peer.connect(self.now, Far::Ice(remote));
         self.settle();
     }
 
@@ -314,7 +314,7 @@ fn a_wrong_fingerprint_fails_the_call_before_any_key_is_used() {
         let mut world = World::new(role);
         let mut remote = world.lite.description(&identities()[1]);
         remote.fingerprint[31] ^= 1;
-        world.peer.connect(world.now, remote);
+        world.peer.connect(world.now, Far::Ice(remote));
         world.settle();
         assert!(world.run(seconds(20), |world| world.failure.is_some()));
         assert_eq!(world.failure, Some(MediaFailure::FingerprintMismatch));
@@ -350,7 +350,7 @@ fn the_media_address_never_changes() {
     let mut remote = world.lite.description(&identities()[1]);
     // The agent gives the candidate that comes first the higher priority.
     remote.candidates.insert(0, better);
-    world.peer.connect(world.now, remote);
+    world.peer.connect(world.now, Far::Ice(remote));
     world.settle();
     assert!(world.run(seconds(20), |world| world.connected.is_some()));
     let chosen = world.transmitted.len();
@@ -436,7 +436,7 @@ fn a_description_that_cannot_work_fails_at_once() {
         let mut world = World::new(DtlsRole::Client);
         let mut remote = world.lite.description(&identities()[1]);
         spoil(&mut remote);
-        world.peer.connect(world.now, remote);
+        world.peer.connect(world.now, Far::Ice(remote));
         world.settle();
         let Some(MediaFailure::Unusable(why)) = world.failure else {
             panic!("{expected}: {:?}", world.failure);
@@ -450,7 +450,7 @@ fn only_the_first_description_counts() {
     let mut world = World::up(DtlsRole::Client);
     let mut remote = world.lite.description(&identities()[1]);
     remote.candidates = vec![address("203.0.113.5:9999")];
-    world.peer.connect(world.now, remote);
+    world.peer.connect(world.now, Far::Ice(remote));
     assert_eq!(world.speak(3), Some(Ok(())));
     let end = world.now - world.start + seconds(1);
     assert!(world.run(end, |world| world.lite.heard.len() == 1));

@@ -42,7 +42,7 @@ impl Codec {
         }
     }
 
-    pub(super) fn rtpmap(self) -> &'static str {
+    pub(in crate::sdp) fn rtpmap(self) -> &'static str {
         match self {
             Self::Opus => "opus/48000/2",
             Self::G722 => "G722/8000",

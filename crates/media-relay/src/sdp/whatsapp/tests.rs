@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::sdp::SdpError;
 
 const OFFER_2026: &str = include_str!("../../../tests/sdp/offer-2026.sdp");
 const OFFER_REFERENCE: &str = include_str!("../../../tests/sdp/offer-reference.sdp");
@@ -9,6 +10,19 @@ const FIELD_ANSWER: &str = include_str!("../../../tests/sdp/business-answer-fiel
 const NO_CANDIDATES: &str = include_str!("../../../tests/sdp/business-answer-reference.sdp");
 const BROWSER_OFFER: &str = include_str!("../../../tests/sdp/business-offer-reference.sdp");
 const SDES_ANSWER: &str = include_str!("../../../tests/sdp/sdes-answer-2025.sdp");
+
+/// [`parse`], and what it says of ICE and DTLS.
+fn parsed(sdp: &str) -> (Remote, Dtls) {
+    let remote = parse(sdp).unwrap_or_else(|error| panic!("{error}: {sdp}"));
+    match remote.transport.clone() {
+        Transport::Dtls(dtls) => (remote, dtls),
+        Transport::Sdes(sdes) => panic!("{sdes:?}"),
+    }
+}
+
+fn opus_pt(remote: &Remote) -> u8 {
+    remote.opus.as_ref().map_or(0, |opus| opus.payload_type)
+}
 
 fn local() -> Local {
     let mut fingerprint = [0; 32];
@@ -23,6 +37,9 @@ fn local() -> Local {
         ufrag: "Uf4g".into(),
         pwd: "a-password-of-22-chars".into(),
         fingerprint,
+        keying: Keying::Dtls,
+        keys: Keys::new([7; 32]),
+        codecs: vec![Codec::Opus],
         session_id: 1_790_963_543_407,
         ssrc: 613_016_344,
         cname: "wZbT0q7Jp1mUe3Rk".into(),
@@ -66,7 +83,7 @@ fn our_offer_byte_for_byte() {
 #[test]
 fn our_answer_to_the_captured_offer_byte_for_byte() {
     let offer = parse(OFFER_2026).expect("captured");
-    assert_eq!(answer(&local(), &offer), BODY.replace("ROLE", "active"));
+    assert_eq!(answer(&local(), &offer), Ok(BODY.replace("ROLE", "active")));
 }
 
 #[test]
@@ -80,7 +97,7 @@ fn our_answer_mirrors_payload_types_mid_and_fmtp() {
         .replace("a=mid:audio", "a=mid:0")
         .replace("BUNDLE audio", "BUNDLE 0")
         .replace(OPUS_FMTP, "minptime=10;useinbandfec=1");
-    assert_eq!(answer(&local(), &offer), expected);
+    assert_eq!(answer(&local(), &offer), Ok(expected));
 }
 
 #[test]
@@ -91,7 +108,7 @@ fn our_answer_names_no_more_than_was_offered() {
         .replace("a=mid:audio\n", "");
     let remote = parse(&offer).expect("valid");
     assert_eq!((remote.dtmf_pt, remote.dtmf_offered), (126, false));
-    let answer = answer(&local(), &remote);
+    let answer = answer(&local(), &remote).expect("Opus");
     assert!(answer.contains("m=audio 30002 UDP/TLS/RTP/SAVPF 111\r\n"));
     for absent in ["126", "telephone-event", "a=mid", "BUNDLE"] {
         assert!(!answer.contains(absent), "{absent}");
@@ -110,7 +127,7 @@ fn an_ipv6_only_end_and_one_without_candidates_are_written_too() {
 #[test]
 fn what_we_write_we_read() {
     let local = local();
-    let read = parse(&offer(&local)).expect("ours");
+    let (_, read) = parsed(&offer(&local));
     assert_eq!(read.fingerprint, local.fingerprint);
     assert_eq!((read.ufrag, read.pwd), (local.ufrag, local.pwd));
     assert_eq!(read.setup, Setup::ActPass);
@@ -120,52 +137,53 @@ fn what_we_write_we_read() {
 #[test]
 fn the_offer_captured_in_2026() {
     for sdp in [OFFER_2026.to_owned(), OFFER_2026.replace('\n', "\r\n")] {
-        let remote = parse(&sdp).expect("captured");
+        let (remote, dtls) = parsed(&sdp);
         assert_eq!(
-            remote.candidates,
+            dtls.candidates,
             [
                 "[2a03:2880:f312:131:face:b00c:0:699c]:3480".parse().expect("address"),
                 "57.144.43.49:3480".parse().expect("address"),
             ]
         );
-        assert_eq!(remote.ufrag, "NvPeRHRlBReaRYCZ");
-        assert_eq!(remote.pwd, "+219v9nKr3xSQIn8s+Fy8g==");
-        assert_eq!(remote.fingerprint[..3], [0x75, 0x85, 0x02]);
-        assert_eq!(remote.fingerprint[31], 0x71);
-        assert_eq!(remote.setup, Setup::ActPass);
-        assert_eq!((remote.opus_pt, remote.dtmf_pt), (111, 126));
-        assert_eq!(remote.opus_fmtp.as_deref(), Some(OPUS_FMTP));
-        assert!(remote.dtmf_offered && remote.ice_lite);
+        assert_eq!(dtls.ufrag, "NvPeRHRlBReaRYCZ");
+        assert_eq!(dtls.pwd, "+219v9nKr3xSQIn8s+Fy8g==");
+        assert_eq!(dtls.fingerprint[..3], [0x75, 0x85, 0x02]);
+        assert_eq!(dtls.fingerprint[31], 0x71);
+        assert_eq!(dtls.setup, Setup::ActPass);
+        assert_eq!((opus_pt(&remote), remote.dtmf_pt), (111, 126));
+        assert_eq!(remote.opus.and_then(|opus| opus.fmtp).as_deref(), Some(OPUS_FMTP));
+        assert!(remote.dtmf_offered && dtls.ice_lite);
         assert_eq!(remote.mid, "audio");
     }
 }
 
 #[test]
 fn the_answer_of_the_reference() {
-    let remote = parse(ANSWER_REFERENCE).expect("documented");
-    assert_eq!(remote.setup, Setup::Active);
+    let (remote, dtls) = parsed(ANSWER_REFERENCE);
+    assert_eq!(dtls.setup, Setup::Active);
     assert_eq!(remote.mid, "0");
-    assert_eq!((remote.opus_pt, remote.dtmf_pt), (111, 126));
+    assert_eq!((opus_pt(&remote), remote.dtmf_pt), (111, 126));
     let echoed = ANSWER_REFERENCE.replace("setup:active", "setup:actpass");
-    assert_eq!(parse(&echoed).expect("seen").setup, Setup::ActPass);
+    assert_eq!(parsed(&echoed).1.setup, Setup::ActPass);
     let passive = ANSWER_REFERENCE.replace("setup:active", "setup:PASSIVE");
-    assert_eq!(parse(&passive).expect("seen").setup, Setup::Passive);
+    assert_eq!(parsed(&passive).1.setup, Setup::Passive);
 }
 
 #[test]
 fn an_upper_case_hash_and_a_missing_telephone_event() {
-    let remote = parse(FIELD_ANSWER).expect("seen");
-    assert_eq!(remote.fingerprint[..2], [0x5c, 0x8e]);
-    assert_eq!(remote.candidates.len(), 2);
+    let (remote, dtls) = parsed(FIELD_ANSWER);
+    assert_eq!(dtls.fingerprint[..2], [0x5c, 0x8e]);
+    assert_eq!(dtls.candidates.len(), 2);
     assert_eq!((remote.dtmf_pt, remote.dtmf_offered), (DTMF_PT, false));
 }
 
 #[test]
 fn the_many_codecs_of_a_browser() {
     let sdp = format!("{BROWSER_OFFER}a=candidate:1 1 udp 1 192.0.2.1 1000 typ host\r\n");
-    let remote = parse(&sdp).expect("valid");
-    assert_eq!((remote.opus_pt, remote.dtmf_pt), (111, 126), "not telephone-event/48000 on 110");
-    assert!(remote.dtmf_offered && !remote.ice_lite);
+    let (remote, dtls) = parsed(&sdp);
+    assert_eq!((opus_pt(&remote), remote.dtmf_pt), (111, 126), "not telephone-event/48000 on 110");
+    assert!(remote.dtmf_offered && !dtls.ice_lite);
+    assert_eq!((remote.pcmu, remote.pcma), (Some(0), Some(8)));
 }
 
 #[test]
@@ -184,13 +202,13 @@ fn transport_attributes_of_the_session() {
         a=candidate:1 1 udp 1\r\n\
         a=candidate:1 1 UDP 1 192.0.2.1 1000 typ srflx raddr 10.0.0.1 rport 9 generation 0\r\n\
         a=candidate:9 1 udp 1 192.0.2.1 1000 typ host\r\n";
-    let remote = parse(sdp).expect("tolerated");
-    assert_eq!(remote.candidates, ["192.0.2.1:1000".parse().expect("address")]);
-    assert_eq!((remote.ufrag.as_str(), remote.pwd.as_str()), ("uuuu", "pppp"));
-    assert_eq!(remote.setup, Setup::Passive);
-    assert_eq!(remote.fingerprint[31], 0x1f);
-    assert_eq!((remote.opus_pt, remote.opus_fmtp), (100, None));
-    assert!(remote.ice_lite && remote.mid.is_empty());
+    let (remote, dtls) = parsed(sdp);
+    assert_eq!(dtls.candidates, ["192.0.2.1:1000".parse().expect("address")]);
+    assert_eq!((dtls.ufrag.as_str(), dtls.pwd.as_str()), ("uuuu", "pppp"));
+    assert_eq!(dtls.setup, Setup::Passive);
+    assert_eq!(dtls.fingerprint[31], 0x1f);
+    assert_eq!(remote.opus, Some(Opus { payload_type: 100, fmtp: None }));
+    assert!(dtls.ice_lite && remote.mid.is_empty());
 }
 
 #[test]
@@ -214,7 +232,7 @@ fn what_cannot_work_is_refused_by_name() {
         (OFFER_2026.replace("ice-pwd:", "ice-pwd:two words "), SdpError::NoIceCredentials),
         (without("a=candidate"), SdpError::NoCandidates),
         (NO_CANDIDATES.to_owned(), SdpError::NoCandidates),
-        (SDES_ANSWER.to_owned(), SdpError::NoFingerprint),
+        (SDES_ANSWER.to_owned(), SdpError::NoKey),
     ];
     for (sdp, error) in cases {
         assert_eq!(parse(&sdp), Err(error), "{sdp}");
@@ -223,8 +241,8 @@ fn what_cannot_work_is_refused_by_name() {
 
 #[test]
 fn passwords_are_not_printed() {
-    let remote = parse(OFFER_2026).expect("captured");
-    assert!(!format!("{remote:?}").contains(&remote.pwd));
+    let (remote, dtls) = parsed(OFFER_2026);
+    assert!(!format!("{remote:?}").contains(&dtls.pwd));
     assert!(!format!("{:?}", local()).contains("a-password"));
 }
 
@@ -246,9 +264,12 @@ proptest! {
         }
         bytes.truncate(cut.max(1));
         if let Ok(remote) = parse(&String::from_utf8_lossy(&bytes)) {
-            prop_assert!(!remote.candidates.is_empty());
+            if let Transport::Dtls(dtls) = &remote.transport {
+                prop_assert!(!dtls.candidates.is_empty());
+            }
             // Whatever was taken, our answer stays a description of whole lines.
-            let answer = answer(&local(), &remote);
+            let local = Local { codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma], ..local() };
+            let answer = answer(&local, &remote).expect("a codec");
             let again = parse(&answer);
             prop_assert!(again.is_ok(), "{:?} in {}", again, answer);
         }

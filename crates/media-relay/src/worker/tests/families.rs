@@ -33,7 +33,7 @@ fn a_call_by_each_family_over_the_one_socket_that_takes_both() {
     let relay = both(45_400);
     for ip in families() {
         let mut far = Far::open_at(&relay, DtlsRole::Server, ip, |_| {});
-        let offer = whatsapp::parse(&far.session().whatsapp_offer()).expect("our own offer");
+        let offer = our_offer(far.session());
         assert_eq!(offer.candidates.len(), families().len(), "one of each family");
         let port = offer.candidates[0].port();
         assert!(offer.candidates.iter().all(|candidate| candidate.port() == port), "one socket");
