@@ -7,6 +7,8 @@ mod announcement;
 mod codec;
 mod event;
 mod hold;
+#[doc(hidden)]
+pub mod measuring;
 mod options;
 mod path;
 mod peer;

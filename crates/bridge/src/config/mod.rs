@@ -61,6 +61,7 @@ pub use trunk_media::TrunkMedia;
 pub use valid::{Admin, Config, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
 pub use webhook::{Webhook, WebhookTls};
+pub use whatsapp::NumberAudio;
 
 use error::{Place, Report};
 

@@ -10,6 +10,7 @@
 mod dial;
 mod spectrum;
 
+#[cfg_attr(not(test), expect(unused_imports, reason = "the path uses it later"))]
 pub(crate) use dial::Dial;
 
 use std::time::Duration;

@@ -6,12 +6,9 @@
 
 #[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod comfort;
-#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod conceal;
 pub(crate) mod g711;
-#[cfg_attr(not(test), expect(dead_code, reason = "the path speaks it later"))]
 pub(crate) mod g722;
-#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod halfband;
 #[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod inband;

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::codec::comfort::{self, Noise};
-use crate::codec::{FRAME_SAMPLES, Frame, g722, opus};
+use crate::codec::{FRAME_SAMPLES, Frame, opus};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Media};
 
+use super::coding::Coding;
 use super::event::{Party, PathEvent};
 use super::lane::Lane;
 use super::own::frame_after;
@@ -26,26 +27,18 @@ const DTX_OCTETS: usize = 2;
 const COMFORT_NOISE: u8 = 13;
 /// What the PBX hears in WhatsApp's pauses, in -dBov: an open line, and no more.
 const OPEN_LINE: u8 = 70;
-/// Samples of 20 ms at 16 kHz.
-const WIDE_FRAME: usize = 2 * FRAME_SAMPLES;
 
 /// The noise of both sides' pauses.
 pub(super) struct Comfort {
     for_whatsapp: Noise,
     for_pbx: Noise,
-    g722: g722::Encoder,
     /// What the PBX says of its background, in -dBov, until its sound comes back.
     level: Option<u8>,
 }
 
 impl Comfort {
     pub(super) fn new(seed: u32) -> Self {
-        Self {
-            for_whatsapp: Noise::new(seed),
-            for_pbx: Noise::new(!seed),
-            g722: g722::Encoder::new(),
-            level: None,
-        }
+        Self { for_whatsapp: Noise::new(seed), for_pbx: Noise::new(!seed), level: None }
     }
 
     /// Sound has come: the pause is over.
@@ -61,21 +54,14 @@ impl Comfort {
         Some(frame)
     }
 
-    /// 20 ms of an open line, as the PBX has it.
+    /// 20 ms of an open line in G.711, of silence in Opus.
     fn code<'b>(&mut self, codec: Codec, coded: &'b mut [u8; FRAME_SAMPLES]) -> &'b [u8] {
-        match codec {
-            Codec::Opus => return &opus::SILENCE,
-            Codec::G722 => {
-                let mut frame = [0; WIDE_FRAME];
-                self.for_pbx.fill(OPEN_LINE, &mut frame);
-                self.g722.encode(&frame, coded);
-            }
-            Codec::Pcmu | Codec::Pcma => {
-                let mut frame = [0; FRAME_SAMPLES];
-                self.for_pbx.fill(OPEN_LINE, &mut frame);
-                law(codec).encode(&frame, coded);
-            }
+        if codec == Codec::Opus {
+            return &opus::SILENCE;
         }
+        let mut frame = [0; FRAME_SAMPLES];
+        self.for_pbx.fill(OPEN_LINE, &mut frame);
+        law(codec).encode(&frame, coded);
         coded
     }
 }
@@ -129,12 +115,18 @@ impl AudioPath {
             return;
         };
         self.to_pbx.fill_at = Some(frame_after(due, now));
-        let Some(media) = self.pbx.media().filter(|_| !self.to_pbx.keypad.is_down()) else {
+        let Some(leg) = self.pbx.0.as_mut().filter(|_| !self.to_pbx.keypad.is_down()) else {
             return;
         };
+        let (codec, payload_type) = (leg.media.codec, leg.media.payload_type);
         let mut coded = [0; FRAME_SAMPLES];
-        let payload = self.comfort.code(media.codec, &mut coded);
-        let sent = u64::from(self.to_pbx.own_frame(now, media.payload_type, payload, out));
+        let silence: Frame = [0; FRAME_SAMPLES];
+        let payload = match codec {
+            Codec::G722 => leg.outbound.own_frame(Coding::G722, &silence),
+            Codec::Opus | Codec::Pcmu | Codec::Pcma => Some(self.comfort.code(codec, &mut coded)),
+        };
+        let payload = payload.unwrap_or_default();
+        let sent = u64::from(self.to_pbx.own_frame(now, payload_type, payload, out));
         self.counters.pbx.sent += sent;
         self.counters.pbx.silence += sent;
     }
