@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use end_to_end::{GAP, LISTEN, PATIENCE, at_rest, both_hear, desk, wait_for};
+use end_to_end::{GAP, LISTEN, PATIENCE, at_rest, both_hear, desk, desk_with, wait_for};
 use sandbox::desk::Desk;
 use sandbox::pbx::{Change, Codec, DialOptions, Direction, Ending, PhoneCall};
 use sandbox::runner::heard_by;
 use sandbox::tone::Recording;
-use sandbox::whatsapp::{CallHandle, CallState, UserCall};
+use sandbox::whatsapp::{CallHandle, CallState, Timings, UserCall};
 
 /// The phone's tone.
 const PBX_HZ: f64 = 620.0;
@@ -112,4 +112,65 @@ async fn on_a_call_from_whatsapp() -> Result<()> {
     call.answered(PATIENCE).await?;
     user.wait_for(CallState::Accepted, PATIENCE).await?;
     held_and_taken_back(&desk, &call, &user).await
+}
+
+/// A second of this tone.
+fn wav(hz: f64) -> Vec<u8> {
+    let samples: Vec<u8> = (0..8000_u32)
+        .flat_map(|at| {
+            let level = (f64::from(at) * hz * std::f64::consts::TAU / 8000.0).sin();
+            ((level * 8000.0) as i16).to_le_bytes()
+        })
+        .collect();
+    let mut file = b"RIFF".to_vec();
+    let sizes = [36 + 16_000_u32, 16, 8000, 16_000].map(u32::to_le_bytes);
+    file.extend([&sizes[0][..], b"WAVEfmt ", &sizes[1], &[1, 0, 1, 0], &sizes[2], &sizes[3]].concat());
+    file.extend([&[2, 0, 16, 0][..], b"data", &16_000_u32.to_le_bytes(), &samples].concat());
+    file
+}
+
+/// On a hold without music the user hears the configured recording, over and over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_without_music_plays_the_configured_recording() -> Result<()> {
+    const HOLD_HZ: f64 = 480.0;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("hold.wav");
+    std::fs::write(&file, wav(HOLD_HZ))?;
+    let line = format!("[[trunk]]\nmedia = {{ hold_sound = {file:?} }}\n");
+    let desk = desk_with(move |text| text.replace("[[trunk]]\n", &line), Timings::quick()).await?;
+    let options = DialOptions { tone_hz: Some(PBX_HZ), ..DialOptions::default() };
+    let call = desk.phone.dial_with("15550000001", options).await?;
+    call.answered(PATIENCE).await?;
+    let user = desk.whatsapp.call_to("15550000001").await;
+    both_hear(&call, &user, PBX_HZ).await?;
+    let at_user = || heard_by(&user.heard());
+    change(&call, Direction::Inactive, "inactive").await?;
+    hears_since("user", Instant::now() + UNDER_WAY, HOLD_HZ, at_user).await?;
+    change(&call, Direction::SendOnly, "recvonly").await?;
+    hears_since("user", Instant::now() + UNDER_WAY, PBX_HZ, at_user).await?;
+    change(&call, Direction::SendRecv, "sendrecv").await?;
+    hears_since("user", Instant::now() + UNDER_WAY, PBX_HZ, at_user).await?;
+    call.hang_up();
+    at_rest(&desk).await
+}
+
+/// The phone dies with its dialog alive: after the time-out both sides are over.
+#[tokio::test(flavor = "multi_thread")]
+async fn failure_20_a_pbx_that_falls_silent_ends_the_call_and_one_that_holds_does_not() -> Result<()> {
+    const LINE: &str = "[[trunk]]\nmedia = { timeout_s = 10 }\n";
+    let desk = desk_with(|text| text.replace("[[trunk]]\n", LINE), Timings::quick()).await?;
+    let call = desk.phone.dial("15550000001").await?;
+    call.answered(PATIENCE).await?;
+    let user = desk.whatsapp.call_to("15550000001").await;
+    change(&call, Direction::Inactive, "inactive").await?;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    ensure!(user.state() != CallState::Ended && desk.bridge.calls() == 1, "a hold is no silence");
+    change(&call, Direction::SendRecv, "sendrecv").await?;
+    call.fall_silent().await;
+    let ending = call.ended(PATIENCE).await?;
+    let Ending::Bye { reason: Some(reason) } = &ending else {
+        return Err(anyhow!("{ending:?}"));
+    };
+    ensure!(reason.contains("No audio from the PBX"), "{reason}");
+    at_rest(&desk).await
 }

@@ -17,6 +17,7 @@ use wa_signaling::graph::config::OnChange;
 use wa_signaling::{GraphClient, GraphConfig, WebhookCounters};
 
 use crate::alarm::Alarms;
+use crate::capture::Captures;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::dispatch;
@@ -62,6 +63,9 @@ pub enum StartFailure {
     /// The certificate of HTTPS can't be used.
     #[error("webhook.tls: {0}")]
     Certificate(io::Error),
+    /// The thread that writes captures could not start.
+    #[error("capture: {0}")]
+    Capture(io::Error),
     /// Two metrics share a name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -83,7 +87,9 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running, StartFailure> {
     // Two providers are compiled in by different libraries; rustls wants to be told.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (sip, sip_events, driver, sources) = crate::sip::bind(&config).await.map_err(StartFailure::Sip)?;
+    let captures = Captures::new(config.capture.clone()).map_err(StartFailure::Capture)?;
+    let bound = crate::sip::bind(&config, captures.sip_tap()).await;
+    let (sip, sip_events, driver, sources) = bound.map_err(StartFailure::Sip)?;
     let webhook = listen("webhook.listen", config.webhook.listen).await?;
     let tls =
         config.webhook.tls.clone().map(Certificates::new).transpose().map_err(StartFailure::Certificate)?;
@@ -106,6 +112,7 @@ pub async fn start(config: Config) -> Result<Running, StartFailure> {
         pass_on: pass_on.clone(),
         instance: journal.instance().clone(),
         records: Records::new(config.records.clone(), Arc::clone(&alarms)),
+        captures,
         alarms,
         journal,
         is_recovering: AtomicBool::new(former.has_ends()),

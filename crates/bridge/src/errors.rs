@@ -73,6 +73,8 @@ pub(crate) const OWN: &[Cause] = &[
     Cause::RingLimit,
     Cause::WhatsAppFailed(0),
     Cause::MediaFailed,
+    Cause::PbxSilent,
+    Cause::UserSilent,
     Cause::WhatsAppSdp,
     Cause::PbxSdp,
     Cause::AckMissing,

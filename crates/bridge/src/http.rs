@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use tracing::error;
 
+use crate::capture::Order;
 use crate::shared::Shared;
 
 /// Serves until it is dropped.
@@ -22,12 +23,13 @@ pub(crate) async fn serve(listener: impl axum::serve::Listener<Addr = SocketAddr
     }
 }
 
-/// `/healthz`, `/readyz` and `/metrics`.
+/// `/healthz`, `/readyz`, `/metrics` and `/capture`.
 pub(crate) fn admin(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/capture", get(captures).post(capture))
         .with_state(shared)
 }
 
@@ -46,4 +48,29 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {
     shared.collect();
     shared.metrics.text()
+}
+
+/// What is still to be captured.
+async fn captures(State(shared): State<Arc<Shared>>) -> String {
+    let (order, open) = shared.captures.status();
+    let Order { calls, trunk, number } = order;
+    let (trunk, number) = (trunk.as_deref().unwrap_or("any"), number.as_deref().unwrap_or("any"));
+    format!("{open} calls are captured, {calls} are to be: trunk {trunk}, number {number}\n")
+}
+
+/// Orders captures of the next calls: `?calls=3&trunk=office&number=491701234567`.
+async fn capture(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> (StatusCode, String) {
+    let order = match Order::parse(&query.unwrap_or_default()) {
+        Ok(order) => order,
+        Err(problem) => return (StatusCode::BAD_REQUEST, format!("{problem}\n")),
+    };
+    let config = shared.config();
+    let is_known = |name: &String| config.trunks.iter().any(|trunk| trunk.name == *name);
+    if let Some(trunk) = order.trunk.as_ref().filter(|name| !is_known(name)) {
+        return (StatusCode::BAD_REQUEST, format!("{trunk:?} is no trunk\n"));
+    }
+    match shared.captures.order(order) {
+        Ok(()) => (StatusCode::OK, captures(State(shared)).await),
+        Err(problem) => (StatusCode::CONFLICT, format!("{problem}\n")),
+    }
 }

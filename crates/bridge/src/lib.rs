@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod app;
 pub mod call;
 pub mod call_settings;
+mod capture;
 pub mod config;
 mod directory;
 mod dispatch;

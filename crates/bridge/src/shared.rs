@@ -14,6 +14,7 @@ use wa_signaling::{GraphClient, WebhookCounters};
 
 use crate::alarm::Alarms;
 use crate::call::event::SipRefusal;
+use crate::capture::Captures;
 use crate::config::{Config, Trunk};
 use crate::directory::Directory;
 use crate::journal::Journal;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// Calls that a crash left open are being ended: no new one is taken yet.
     pub(crate) is_recovering: AtomicBool,
     pub(crate) records: Arc<Records>,
+    pub(crate) captures: Arc<Captures>,
     pub(crate) sip: Sip,
     pub(crate) graph: GraphClient,
     pub(crate) relay: Relay,

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sip_core::{
-    Driver, ListenerId, Notice, Sip, SipChange, SipConfig, StrangerAnswer, Strangers, TlsClient, TlsIdentity,
-    TlsServer, TrunkId,
+    Driver, ListenerId, Notice, Sip, SipChange, SipConfig, SipTap, StrangerAnswer, Strangers, TlsClient,
+    TlsIdentity, TlsServer, TrunkId,
 };
 use tokio::sync::mpsc;
 
@@ -74,9 +74,14 @@ fn of_trunks<'a>(trunks: impl Iterator<Item = &'a Trunk>) -> Vec<(Network, Trunk
 }
 
 /// Binds all listeners.
-pub(crate) async fn bind(config: &Config) -> io::Result<(Sip, mpsc::Receiver<Notice>, Driver, Arc<Sources>)> {
+pub(crate) async fn bind(
+    config: &Config,
+    tap: Option<SipTap>,
+) -> io::Result<(Sip, mpsc::Receiver<Notice>, Driver, Arc<Sources>)> {
     let sources = Arc::new(Sources::new(config));
-    let (sip, notices, driver) = sip_core::bind(sip_config(config, Arc::clone(&sources))).await?;
+    let mut settings = sip_config(config, Arc::clone(&sources));
+    settings.tap = tap;
+    let (sip, notices, driver) = sip_core::bind(settings).await?;
     Ok((sip, notices, driver, sources))
 }
 

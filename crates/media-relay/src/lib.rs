@@ -22,6 +22,7 @@ pub mod sdp;
 mod session;
 mod side;
 mod srtp;
+mod tap;
 pub mod tone;
 mod worker;
 
@@ -34,4 +35,5 @@ pub use quality::{CallQuality, Figure, SideQuality};
 pub use relay::{OpenError, Relay, RelayConfig, StartError};
 pub use session::{AudioSession, WaRole};
 pub use side::{Side, WhatsAppSide};
+pub use tap::{Tap, TappedPacket};
 pub use worker::RelayCounters;

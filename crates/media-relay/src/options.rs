@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::hold::HoldSound;
 use crate::sdp::pbx::Codec;
+use crate::tap::Tap;
 
 /// What the owner of a call chooses for its audio path.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,8 @@ pub struct SessionOptions {
     pub keying: Keying,
     /// The G.711 that WhatsApp may be spoken to in beside Opus, the one we like best first.
     pub additional_codecs: Vec<Codec>,
+    /// Who gets a copy of each packet in the clear.
+    pub tap: Option<Tap>,
 }
 
 impl SessionOptions {

@@ -21,6 +21,7 @@ use crate::sdp::crypto::Keys;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
 use crate::side::{Side, WhatsAppSide};
+use crate::tap::Wire;
 use crate::worker::{
     self, BindError, Call, CallReports, Command, MediaSocket, QualityCell, RelayCounters, Sockets,
     WorkerHandle,
@@ -205,7 +206,10 @@ impl Relay {
             Arc::clone(&quality),
         );
         let sockets = Sockets { pbx, pbx_rtcp, whatsapp };
-        let call = Box::new(Call::new(sockets, peer, path, reports, events));
+        let mut call = Box::new(Call::new(sockets, peer, path, reports, events));
+        if let (Some(tap), Some(ours)) = (&options.tap, description.candidates.first()) {
+            call.wire = Some(Box::new(Wire::new(tap.clone(), pbx_address, *ours)));
+        }
         let id = inner.next_id.fetch_add(1, Relaxed);
         let worker = self.hand_over(id, call)?;
         inner.qualities.lock().unwrap_or_else(PoisonError::into_inner).add(&quality);

@@ -29,6 +29,9 @@ const TWO_OF_SIX: &[(u16, u16)] = &[(2000, 4000)];
 /// The double ring of Britain and of those who learned from it.
 const DOUBLE: &[(u16, u16)] = &[(400, 200), (400, 2000)];
 
+/// What tells who is held that the call still lives: a short low beep every ten seconds.
+pub const HOLD: Tone = Tone { sound: Sound::One(425), cadence: &[(200, 9800)] };
+
 /// What a caller hears in a country while the called phone rings: the ringing tone of ITU-T E.180's
 /// national list. `country` is an ISO 3166-1 code of two letters in either case; `None` for one that
 /// is not listed here.

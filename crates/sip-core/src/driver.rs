@@ -40,6 +40,9 @@ pub const EVENT_QUEUE: usize = 4096;
 /// Finds the trunk that an address belongs to.
 pub type TrunkOf = Arc<dyn Fn(IpAddr) -> Option<TrunkId> + Send + Sync>;
 
+/// Sees each message that is read or sent, and where from and to: on the driver's task, so it must be quick.
+pub type SipTap = Arc<dyn Fn(SocketAddr, SocketAddr, &[u8]) + Send + Sync>;
+
 /// How the endpoint is bound and what it says of itself.
 #[derive(Clone)]
 pub struct SipConfig {
@@ -65,6 +68,8 @@ pub struct SipConfig {
     pub strangers: Strangers,
     /// How many connections there may be, and how slow.
     pub connections: ConnectionLimits,
+    /// Who sees the messages, for who looks for trouble. Those of strangers are not among them.
+    pub tap: Option<SipTap>,
 }
 
 impl SipConfig {
@@ -82,6 +87,7 @@ impl SipConfig {
             trunk_of,
             strangers: Strangers::default(),
             connections: ConnectionLimits::default(),
+            tap: None,
         }
     }
 }

@@ -29,7 +29,7 @@ mod testing;
 mod transaction;
 mod transport;
 
-pub use driver::{Driver, Sip, SipChange, SipConfig, bind};
+pub use driver::{Driver, Sip, SipChange, SipConfig, SipTap, bind};
 pub use endpoint::{
     ALLOW, Body, Command, Endpoint, EndpointConfig, Event, Input, LegEvent, LegId, LegRecord, Listener, Load,
     Lost, Notice, OutgoingInvite, OutgoingRequest, Output, OwnRequestId, RecordError, Rejection, Reply,

@@ -94,6 +94,7 @@ impl State {
             | Event::WaHungUp
             | Event::MediaHeard
             | Event::MediaFailed
+            | Event::MediaSilent(_)
             | Event::Shutdown => Next::To(self),
         }
     }

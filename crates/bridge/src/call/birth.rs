@@ -21,6 +21,7 @@ use super::pbx::{Pbx, Plan};
 use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Input, Media, Side};
 use super::{announce, headers};
+use crate::capture::Recording;
 use crate::config::{NewCalls, Number, Trunk};
 use crate::directory::{Lost, Mailbox};
 use crate::id::CallId;
@@ -119,7 +120,9 @@ fn try_from_pbx(
     shared.trunks.spend(flow.trunk, &route.callee.to_string())?;
 
     let (mailbox, events) = Mailbox::new();
-    let session = open_session(shared, &session_options(&config.media, route.number, route.trunk), &mailbox)?;
+    let recording = shared.captures.begin(shared.now(), facts);
+    let options = session_options(&config.media, route.number, route.trunk, recording.as_ref());
+    let session = open_session(shared, &options, &mailbox)?;
     let negotiation = negotiation(shared, &session, route.trunk);
     let state = PbxLeg::invited(flow, negotiation, &request.body).map_err(Unborn::PbxSdp)?;
     // Without SDP in the INVITE, what the PBX takes is known with its ACK only.
@@ -141,7 +144,7 @@ fn try_from_pbx(
     settings.longest = settings.longest.into_iter().chain(left).min();
     let call = Call::from_pbx(settings, shared.now(), leg);
     let side = Side::FromPbx { callee: route.callee };
-    let media = Media { session, remote: None, announcement: None };
+    let media = Media { session, remote: None, announcement: None, recording };
     let number = Arc::new(route.number.clone());
     let facts = facts.clone();
     let task = CallTask::new(shared, facts, number, side, pbx, (mailbox, events), Some(media), call);
@@ -205,8 +208,9 @@ fn try_from_whatsapp(
     let towards = towards(shared, &mut pbx, incoming)?;
 
     let (mailbox, events) = Mailbox::new();
-    let session =
-        open_session(shared, &session_options(&shared.config().media, incoming.number, trunk), &mailbox)?;
+    let recording = shared.captures.begin(shared.now(), &facts.clone().of(incoming.number));
+    let options = session_options(&shared.config().media, incoming.number, trunk, recording.as_ref());
+    let session = open_session(shared, &options, &mailbox)?;
     let answer = session.whatsapp_answer(&remote).map_err(Unborn::WhatsAppSdp)?;
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
@@ -226,7 +230,7 @@ fn try_from_whatsapp(
     session.set_digits(pbx.digits());
     let settings = pbx.settings(shared.config().calls);
     let (call, announcement) = towards.call(settings, shared.now());
-    let media = Media { session, remote: Some(remote), announcement };
+    let media = Media { session, remote: Some(remote), announcement, recording };
     let side = Side::FromWhatsApp { answer, connect: Box::new(connect) };
     let number = Arc::new(incoming.number.clone());
     let facts = facts.clone().of(&number);
@@ -342,12 +346,20 @@ fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negoti
 }
 
 /// What the configuration says of the audio between this number and this trunk.
-fn session_options(media: &crate::config::Media, number: &Number, _trunk: &Trunk) -> SessionOptions {
+fn session_options(
+    media: &crate::config::Media,
+    number: &Number,
+    trunk: &Trunk,
+    recording: Option<&Recording>,
+) -> SessionOptions {
     SessionOptions {
         jitter: media.jitter,
         untouched: number.audio.prefers_g711,
         keying: number.audio.keying,
         additional_codecs: number.audio.additional_codecs.clone(),
+        hold_sound: trunk.media.hold_sound.clone(),
+        timeouts: trunk.media.timeouts,
+        tap: recording.map(Recording::tap),
         ..SessionOptions::default()
     }
 }

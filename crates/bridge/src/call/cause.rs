@@ -70,6 +70,10 @@ pub enum Cause {
     Graph(ErrorKind),
     /// ICE or DTLS did not come up, or broke.
     MediaFailed,
+    /// The PBX sent neither RTP nor RTCP for as long as its trunk allows, and held nothing.
+    PbxSilent,
+    /// WhatsApp sent neither for as long as the trunk allows.
+    UserSilent,
     /// WhatsApp's SDP can't be used.
     WhatsAppSdp,
     /// The PBX's SDP can't be used: no audio, no common codec, or none at all.
@@ -173,6 +177,8 @@ impl Cause {
             Self::WhatsAppFailed(c)  => whatsapp_failed(c),
             Self::Graph(kind)        => Row { alarm: of_trouble(kind), ..graph(kind) },
             Self::MediaFailed        => row("media_failed",       500, "Media with WhatsApp failed", 47, WhatsApp),
+            Self::PbxSilent          => row("media_timeout",      408, "No audio from the PBX", 102, Pbx),
+            Self::UserSilent         => row("media_timeout_whatsapp", 408, "No audio from WhatsApp", 102, WhatsApp),
             Self::WhatsAppSdp        => row("whatsapp_sdp",       502, "WhatsApp's SDP is unusable", 88, WhatsApp),
             Self::PbxSdp             => row("pbx_sdp",            488, "No usable audio in the SDP", 88, Pbx),
             Self::AckMissing         => row("ack_missing",        408, "No ACK", 102, Pbx),
@@ -313,6 +319,8 @@ mod tests {
             Cause::UserRejected,
             Cause::UserDeclined,
             Cause::NoAnswer,
+            Cause::PbxSilent,
+            Cause::UserSilent,
             Cause::RingLimit,
             Cause::WhatsAppFailed(0),
             Cause::WhatsAppFailed(138_021),

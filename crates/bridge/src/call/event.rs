@@ -1,5 +1,6 @@
 //! What can happen to a call: the inputs of the call machine.
 
+use media_relay::Party;
 use sip_core::{LegId, Lost};
 use wa_signaling::ErrorKind;
 use wa_signaling::webhook::event::{CallStatus, Terminate};
@@ -55,6 +56,8 @@ pub enum Event {
     MediaAnnounced,
     /// ICE or DTLS failed, consent was lost, or the path broke.
     MediaFailed,
+    /// Nothing came from a side for as long as its trunk allows.
+    MediaSilent(Party),
 
     /// The program ends.
     Shutdown,

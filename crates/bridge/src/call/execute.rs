@@ -41,10 +41,16 @@ impl CallTask {
                 let talked = self.call.talked(self.shared.now());
                 self.bye(leg, cause, talked).await;
             }
-            Action::ReferAccept { target } => self.accept_refer(target).await,
+            Action::ReferAccept { target } => {
+                self.accept_refer(target).await;
+                self.transferring(true);
+            }
             Action::ReferRefuse { target, cause } => self.refuse_refer(target, cause).await,
             Action::ReferNotify { transferor, status, last } => {
                 self.notify_refer(transferor, status, last).await;
+                if last {
+                    self.transferring(false);
+                }
             }
             Action::GraphPermission => self.graph_permission(),
             Action::GraphConnect => self.graph_connect(),
@@ -60,6 +66,7 @@ impl CallTask {
             Action::MediaSwitch(leg) => {
                 self.tally.transfers += u64::from(self.pbx.heard.is_some());
                 self.pbx.heard = Some(leg);
+                self.transferring(false);
                 self.hear(leg);
             }
             Action::ToneToWhatsApp => self.tone_to_whatsapp(),

@@ -15,6 +15,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use media_relay::Party;
 use sip_core::LegId;
 
 use super::action::{Action, End, Outcome};
@@ -375,6 +376,8 @@ fn ended_by(event: &Event, context: &mut Context) -> Option<Cause> {
             Some(Cause::UserHungUp)
         }
         Event::MediaFailed => Some(Cause::MediaFailed),
+        Event::MediaSilent(Party::Pbx) => Some(Cause::PbxSilent),
+        Event::MediaSilent(Party::WhatsApp) => Some(Cause::UserSilent),
         Event::Shutdown => Some(Cause::ShuttingDown),
         Event::Sip(..)
         | Event::ConnectReply(_)

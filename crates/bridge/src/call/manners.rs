@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use media_relay::DigitMode;
-use media_relay::tone::Tone;
+use media_relay::tone::{self, Tone};
+use media_relay::{DigitMode, HoldSound};
 
 pub use super::info::Form;
 use super::settings::{Ringback, Settings};
 use crate::config::{self, Trunk};
 use crate::trunk::failover::Policy;
+
+/// The country of the ringing tone that a WhatsApp user hears while a transfer rings, where the trunk
+/// names none.
+const TONE_OF: &str = "us";
 
 /// How digits from WhatsApp reach the PBX. From it, all ways are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Manners {
     pub dtmf: Dtmf,
     /// The ringing tone that it is played in early media; nothing: it gets 180 and plays its own.
     pub ringback: Option<Tone>,
+    /// What a WhatsApp user hears while a transfer rings.
+    pub transfer_sound: HoldSound,
     /// The longest that a call may last.
     pub longest: Option<Duration>,
     /// What our INVITE says.
@@ -77,6 +83,7 @@ impl Default for Manners {
             is_offer_delayed: false,
             dtmf: Dtmf::Rtp,
             ringback: None,
+            transfer_sound: ringing(None),
             longest: None,
             headers: InviteHeaders {
                 plus: true,
@@ -94,6 +101,10 @@ impl Manners {
     #[must_use]
     pub fn of(trunk: &Trunk) -> Self {
         let headers = &trunk.headers;
+        let ringback = match trunk.ringback {
+            config::Ringback::Pbx => None,
+            config::Ringback::Tone(tone) => Some(tone),
+        };
         Self {
             failover: trunk.failover.clone(),
             redirect: trunk.redirect,
@@ -105,10 +116,8 @@ impl Manners {
                 config::Dtmf::InfoDtmf => Dtmf::Info(Form::Plain),
                 config::Dtmf::InBand => Dtmf::InBand,
             },
-            ringback: match trunk.ringback {
-                config::Ringback::Pbx => None,
-                config::Ringback::Tone(tone) => Some(tone),
-            },
+            ringback,
+            transfer_sound: trunk.media.transfer_sound.clone().unwrap_or_else(|| ringing(ringback)),
             longest: trunk.longest_call,
             headers: InviteHeaders {
                 plus: headers.plus,
@@ -142,4 +151,8 @@ impl Manners {
             ..calls
         }
     }
+}
+
+fn ringing(of_trunk: Option<Tone>) -> HoldSound {
+    of_trunk.or_else(|| tone::ringback(TONE_OF)).map_or(HoldSound::Silence, HoldSound::Tone)
 }

@@ -90,6 +90,7 @@ impl Release {
             | Event::MediaHeard
             | Event::MediaAnnounced
             | Event::MediaFailed
+            | Event::MediaSilent(_)
             | Event::Shutdown => {}
         }
         self

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use media_relay::sdp::crypto::Masked;
-use media_relay::tone;
 use sip_core::message::Method;
 use sip_core::{Body, Command, LegId, Reply, RequestId};
 use tracing::debug;
@@ -16,10 +15,6 @@ use super::invite::{self, About, To};
 use super::manners::Dtmf;
 use super::pbx_leg::PbxLeg;
 use super::task::{CallTask, Side};
-
-/// The country of the ringing tone that a WhatsApp user hears when a transferor has left, where the
-/// trunk names none.
-const TONE_OF: &str = "us";
 
 impl CallTask {
     pub(super) async fn respond(&self, leg: LegId, reply: Reply) {
@@ -49,13 +44,18 @@ impl CallTask {
 
     /// The WhatsApp user hears that the target of a transfer rings.
     pub(super) fn tone_to_whatsapp(&self) {
-        let Some(media) = &self.media else {
-            return;
-        };
-        // What the transferor's phone still sends is heard no longer.
-        media.session.disconnect_pbx();
-        if let Some(tone) = self.pbx.manners.ringback.or_else(|| tone::ringback(TONE_OF)) {
-            media.session.play_to_whatsapp(tone);
+        if let Some(media) = &self.media {
+            // What the transferor's phone still sends is heard no longer.
+            media.session.disconnect_pbx();
+            media.session.play_to_whatsapp(self.pbx.manners.transfer_sound.clone());
+        }
+    }
+
+    /// The PBX may be silent while the target of a transfer rings, and what WhatsApp hears then is ours.
+    pub(super) fn transferring(&self, rings: bool) {
+        if let Some(media) = &self.media {
+            let sound = rings.then(|| self.pbx.manners.transfer_sound.clone());
+            media.session.transferring(sound);
         }
     }
 

@@ -93,6 +93,7 @@ impl State {
             | Event::WaTerminated { .. }
             | Event::WaHungUp
             | Event::MediaFailed
+            | Event::MediaSilent(_)
             | Event::MediaAnnounced
             | Event::Shutdown => Next::To(self),
         }

@@ -23,6 +23,7 @@ use super::info::Digit;
 use super::machine::{Call, Phase};
 use super::pbx::Pbx;
 use super::{execute, headers};
+use crate::capture::Recording;
 use crate::config::Number;
 use crate::directory::Mailbox;
 use crate::journal::Entry;
@@ -87,6 +88,9 @@ pub(crate) struct Media {
     pub(super) remote: Option<whatsapp::Remote>,
     /// What the WhatsApp user is to hear, where that is an announcement.
     pub(super) announcement: Option<Announcement>,
+    /// Where the call is captured.
+    #[expect(dead_code, reason = "the capture ends with it")]
+    pub(super) recording: Option<Recording>,
 }
 
 /// What must be ended even if the task itself breaks.
@@ -297,7 +301,11 @@ impl CallTask {
             }
             MediaEvent::FirstAudio(Party::WhatsApp) => self.tell(Event::MediaHeard),
             MediaEvent::Announced => self.tell(Event::MediaAnnounced),
-            MediaEvent::FirstAudio(Party::Pbx) | MediaEvent::Silent(_) | MediaEvent::Heard(_) => {}
+            MediaEvent::Silent(from) => {
+                warn!(?from, "neither RTP nor RTCP for as long as may be");
+                self.tell(Event::MediaSilent(from));
+            }
+            MediaEvent::FirstAudio(Party::Pbx) | MediaEvent::Heard(_) => {}
             // Which key was pressed may be a PIN: it is never written down.
             MediaEvent::Digit { from, .. } => debug!(?from, "digit"),
             MediaEvent::DigitEnded { .. } => {}

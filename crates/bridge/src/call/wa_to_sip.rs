@@ -85,6 +85,7 @@ impl State {
             | Event::MediaHeard
             | Event::MediaAnnounced
             | Event::MediaFailed
+            | Event::MediaSilent(_)
             | Event::Shutdown => Next::To(self),
         }
     }

@@ -23,6 +23,7 @@ const RESTART: &[&str] = &[
     "admin",
     "journal",
     "records",
+    "capture",
     "log.format",
 ];
 /// What of a listener can be taken all the same.
@@ -114,6 +115,7 @@ impl Config {
         self.admin = before.admin.clone();
         self.log.format = before.log.format;
         self.records = before.records.clone();
+        self.capture = before.capture.clone();
         let mut used: BTreeSet<TrunkId> = known.iter().map(|(id, _)| *id).collect();
         // Above those that were given last, so that an id rests as long as it can.
         let last = used.last().map_or(0, |last| last.0);

@@ -5,6 +5,7 @@
 
 mod access;
 mod announcement;
+mod capture;
 mod change;
 mod describe;
 mod dialling;
@@ -31,6 +32,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod trunk;
+mod trunk_media;
 mod valid;
 mod value;
 mod webhook;
@@ -40,6 +42,7 @@ use std::path::Path;
 
 use sip_core::TrunkId;
 
+pub use capture::Capture;
 pub use change::Difference;
 pub use error::{ConfigError, ConfigErrors};
 pub use graph::Graph;
@@ -54,6 +57,7 @@ pub use trunk::{
     AcceptRegister, Auth, Credentials, Dtmf, Headers, MetaHeaders, Offer, Register, Ringback, Session,
     Targets, Tls, TlsIdentity, Trunk, User,
 };
+pub use trunk_media::TrunkMedia;
 pub use valid::{Admin, Config, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
 pub use webhook::{Webhook, WebhookTls};

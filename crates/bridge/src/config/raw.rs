@@ -47,6 +47,13 @@ tables! {
         hours: tables -> Vec<Hours>,
         life: table -> Life,
         records: table -> Records,
+        capture: table -> Capture,
+    }
+    Capture {
+        folder: text -> Field<String>,
+        max_mb: integer -> Field<i64>,
+        max_calls: integer -> Field<i64>,
+        max_files: integer -> Field<i64>,
     }
     Sip {
         bind: text -> Field<String>,
@@ -160,6 +167,13 @@ tables! {
         rewrite: tables -> Vec<Rewrite>,
         country: text -> Field<String>,
         number_header: text -> Field<String>,
+        media: table -> TrunkMedia,
+    }
+    TrunkMedia {
+        timeout_s: integer -> Field<i64>,
+        whatsapp_timeout_s: integer -> Field<i64>,
+        hold_sound: text -> Field<String>,
+        transfer_sound: text -> Field<String>,
     }
     Rewrite {
         prefix: text -> Field<String>,

@@ -120,6 +120,7 @@ impl Checker<'_> {
         let headers = self.headers(raw.headers);
         let session = self.session(raw.session);
         let dialling = self.dialling(raw.rewrite, raw.country, raw.number_header);
+        let media = self.trunk_media(raw.media);
         let Ceilings { limits, longest_call, budget } = limits?;
         Some(Trunk {
             id: TrunkId(u16::try_from(index).ok()?),
@@ -150,6 +151,7 @@ impl Checker<'_> {
             srtp: srtp?,
             ringback: ringback?,
             dialling: dialling?,
+            media: media?,
         })
     }
 

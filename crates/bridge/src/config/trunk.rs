@@ -12,6 +12,7 @@ use wa_signaling::PhoneNumberId;
 
 use super::secret::LiveSecret;
 use super::sip::Sip;
+use super::trunk_media::TrunkMedia;
 use super::value::Network;
 use crate::routing::dialled::Dialling;
 use crate::trunk::limit::Limits;
@@ -80,6 +81,8 @@ pub struct Trunk {
     pub ringback: Ringback,
     /// What it means by what it dials.
     pub dialling: Dialling,
+    /// What is heard in its calls' silence, and how long that may last.
+    pub media: TrunkMedia,
 }
 
 impl Trunk {

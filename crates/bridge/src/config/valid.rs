@@ -9,6 +9,7 @@ use std::time::Duration;
 use media_relay::{Announcement, JitterLimits, WhatsAppSide};
 use wa_signaling::PhoneNumberId;
 
+use super::capture::Capture;
 use super::error::{Place, Report, listed};
 use super::graph::Graph;
 use super::journal::Journal;
@@ -60,6 +61,8 @@ pub struct Config {
     pub life: Life,
     /// Where the records of calls go.
     pub records: Records,
+    /// Where captured calls go.
+    pub capture: Capture,
 }
 
 impl Config {
@@ -198,6 +201,7 @@ impl Checker<'_> {
         let life = self.life(raw.life);
         let journal = self.journal(raw.journal);
         let records = self.records(raw.records);
+        let capture = self.capture(raw.capture);
         overlap::check(&claims, self.report);
         let (calls, order) = calls?;
         Some(Config {
@@ -215,6 +219,7 @@ impl Checker<'_> {
             routes,
             life: life?,
             records: records?,
+            capture: capture?,
         })
     }
 

@@ -16,6 +16,8 @@ const fn is_own(cause: Cause) -> bool {
         | Cause::RingLimit
         | Cause::WhatsAppFailed(_)
         | Cause::MediaFailed
+        | Cause::PbxSilent
+        | Cause::UserSilent
         | Cause::WhatsAppSdp
         | Cause::PbxSdp
         | Cause::AckMissing

@@ -73,6 +73,16 @@ impl Facts {
         }
     }
 
+    /// Whether a number, international or as it was dialled, has to do with the call.
+    pub(crate) fn concerns(&self, number: &str) -> bool {
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let wanted = digits(number);
+        let user = self.user.user();
+        let known = [self.phone_number_id.as_deref(), self.display.as_deref(), user];
+        let known = known.into_iter().chain([self.dialled.as_deref(), self.caller.as_deref()]);
+        !wanted.is_empty() && known.flatten().any(|known| digits(known) == wanted)
+    }
+
     /// How a call went that ended without having been answered, as far as anybody knows.
     pub(crate) fn unanswered(&self, now: Instant, cause: Cause, whatsapp_ended: bool) -> Outcome {
         Outcome { cause, began: self.began, rang: None, answered: None, ended: now, whatsapp_ended }
@@ -303,6 +313,8 @@ fn ended_by(cause: Cause) -> &'static str {
         Cause::NoAnswer | Cause::WhatsAppFailed(_) | Cause::Graph(_) => "whatsapp",
         Cause::RingLimit
         | Cause::MediaFailed
+        | Cause::PbxSilent
+        | Cause::UserSilent
         | Cause::WhatsAppSdp
         | Cause::PbxSdp
         | Cause::AckMissing

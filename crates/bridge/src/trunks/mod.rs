@@ -382,7 +382,7 @@ mod tests {
     async fn trunks() -> Arc<Trunks> {
         let secret = |_: &str| Some("secret".to_owned());
         let config = Config::parse(FILE, Path::new("wa-bridge.toml"), &secret).expect("a configuration");
-        let (sip, _notices, _driver, sources) = crate::sip::bind(&config).await.expect("a port");
+        let (sip, _notices, _driver, sources) = crate::sip::bind(&config, None).await.expect("a port");
         // The service does not run: nothing was asked of DNS.
         Trunks::new(&config, sip, sources).0
     }

@@ -151,7 +151,7 @@ mod tests {
     impl Bench {
         async fn new() -> Self {
             let config = parsed(FILE);
-            let (sip, _notices, _driver, sources) = crate::sip::bind(&config).await.expect("a port");
+            let (sip, _notices, _driver, sources) = crate::sip::bind(&config, None).await.expect("a port");
             Self { trunks: Trunks::new(&config, sip, sources).0, config, now: Instant::now() }
         }
 

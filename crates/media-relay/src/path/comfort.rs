@@ -2,16 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use crate::codec::opus;
-use crate::codec::{FRAME_SAMPLES, Frame};
-use crate::sdp::pbx::Codec;
+use crate::codec::comfort::{self, Noise};
+use crate::codec::{FRAME_SAMPLES, Frame, opus};
+use crate::rtp::header::Packet;
+use crate::rtp::rewrite::FRAME;
+use crate::sdp::pbx::{Codec, Media};
 
-use super::AudioPath;
 use super::coding::Coding;
 use super::event::{Party, PathEvent};
 use super::lane::Lane;
 use super::own::frame_after;
 use super::pbx::{law, sends};
+use super::{AudioPath, Gate};
 
 /// The PBX gets frames of ours when WhatsApp's sound has paused for so long: more than a network's
 /// hiccup, whose packets come all the same and want their places.
@@ -20,6 +22,49 @@ pub(super) const PAUSE: Duration = Duration::from_millis(200);
 const ANNOUNCED_PAUSE: Duration = Duration::from_millis(40);
 /// Opus of so many octets or fewer holds no sound: the encoder goes silent (DTX, RFC 7587 3.1.3).
 const DTX_OCTETS: usize = 2;
+
+/// Comfort noise has this number wherever audio counts at 8 kHz (RFC 3551 6).
+const COMFORT_NOISE: u8 = 13;
+/// What the PBX hears in WhatsApp's pauses, in -dBov: an open line, and no more.
+const OPEN_LINE: u8 = 70;
+
+/// The noise of both sides' pauses.
+pub(super) struct Comfort {
+    for_whatsapp: Noise,
+    for_pbx: Noise,
+    /// What the PBX says of its background, in -dBov, until its sound comes back.
+    level: Option<u8>,
+}
+
+impl Comfort {
+    pub(super) fn new(seed: u32) -> Self {
+        Self { for_whatsapp: Noise::new(seed), for_pbx: Noise::new(!seed), level: None }
+    }
+
+    /// Sound has come: the pause is over.
+    pub(super) fn over(&mut self) {
+        self.level = None;
+    }
+
+    /// 20 ms of the PBX's background, where it has told of it.
+    pub(super) fn frame(&mut self) -> Option<Frame> {
+        let level = self.level?;
+        let mut frame = [0; FRAME_SAMPLES];
+        self.for_whatsapp.fill(level, &mut frame);
+        Some(frame)
+    }
+
+    /// 20 ms of an open line in G.711, of silence in Opus.
+    fn code<'b>(&mut self, codec: Codec, coded: &'b mut [u8; FRAME_SAMPLES]) -> &'b [u8] {
+        if codec == Codec::Opus {
+            return &opus::SILENCE;
+        }
+        let mut frame = [0; FRAME_SAMPLES];
+        self.for_pbx.fill(OPEN_LINE, &mut frame);
+        law(codec).encode(&frame, coded);
+        coded
+    }
+}
 
 impl Lane {
     /// What was sent last came of this payload of WhatsApp's.
@@ -31,6 +76,33 @@ impl Lane {
 }
 
 impl AudioPath {
+    /// Comfort noise of the PBX: WhatsApp hears noise of that level until sound comes back. False for
+    /// another packet.
+    pub(super) fn take_comfort(&mut self, now: Instant, packet: &Packet<'_>) -> bool {
+        let listens = |media: &Media| media.codec != Codec::Opus && media.direction.receives();
+        let is_noise = packet.header.payload_type == COMFORT_NOISE && self.pbx.media().is_some_and(listens);
+        let Some(level) = comfort::read(packet.payload).filter(|_| is_noise) else {
+            return false;
+        };
+        self.pbx.skip(packet);
+        self.comfort.level = Some(level);
+        // One that was overtaken by the sound after it makes no pause.
+        let next = self.pbx_heard.map_or(now, |heard| heard + FRAME + FRAME / 2);
+        let next = next.max(now) + self.buffer_delay(Party::Pbx);
+        // Frames of ours that are on their way stay where they are.
+        if self.silence_at().is_some_and(|at| at > now + FRAME) {
+            self.fill_from(next);
+        }
+        true
+    }
+
+    fn silence_at(&self) -> Option<Instant> {
+        match self.gate {
+            Gate::Shut => None,
+            Gate::Open { silence_at } => Some(silence_at),
+        }
+    }
+
     /// When the PBX gets a frame of ours, so that its own time-out does not fire.
     pub(super) fn pause_due(&self) -> Option<Instant> {
         let wanted = self.is_open() && self.pbx.media().is_some_and(sends);
@@ -49,15 +121,11 @@ impl AudioPath {
             return;
         };
         let (codec, payload_type) = (leg.media.codec, leg.media.payload_type);
-        let silence: Frame = [0; FRAME_SAMPLES];
         let mut coded = [0; FRAME_SAMPLES];
+        let silence: Frame = [0; FRAME_SAMPLES];
         let payload = match codec {
-            Codec::Opus => Some(&opus::SILENCE[..]),
             Codec::G722 => leg.outbound.own_frame(Coding::G722, &silence),
-            Codec::Pcmu | Codec::Pcma => {
-                law(codec).encode(&silence, &mut coded);
-                Some(&coded[..])
-            }
+            Codec::Opus | Codec::Pcmu | Codec::Pcma => Some(self.comfort.code(codec, &mut coded)),
         };
         let payload = payload.unwrap_or_default();
         let sent = u64::from(self.to_pbx.own_frame(now, payload_type, payload, out));

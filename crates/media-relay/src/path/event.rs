@@ -90,7 +90,7 @@ pub struct SideCounters {
     pub sent: u64,
     /// Of those received: no RTP, or a payload that does not decode.
     pub malformed: u64,
-    /// Of those received: a payload type that was not agreed on, comfort noise, no payload.
+    /// Of those received: a payload type that was not agreed on, no payload.
     pub ignored: u64,
     /// Of those received: too late to be used.
     pub late: u64,
@@ -98,7 +98,7 @@ pub struct SideCounters {
     pub lost: u64,
     /// Of those lost: concealed.
     pub concealed: u64,
-    /// Of those sent: frames of silence that we filled in.
+    /// Of those sent: frames of silence, or comfort noise, that we filled in.
     pub silence: u64,
     /// Of those sent: frames of a tone or an announcement that we played.
     pub tone: u64,

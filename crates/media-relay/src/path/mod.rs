@@ -42,7 +42,7 @@ use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
 use crate::sdp::whatsapp;
 use announcer::Announcer;
-use comfort::PAUSE;
+use comfort::{Comfort, PAUSE};
 use hold::{Hold, Playing};
 use inband::InBand;
 use lane::Lane;
@@ -130,6 +130,7 @@ pub(crate) struct AudioPath {
     announcement: Option<Box<Announcer>>,
     /// What takes the place of silence while the PBX holds the call.
     hold: Hold,
+    comfort: Comfort,
     pbx_watch: Watch,
     whatsapp_watch: Watch,
     /// How the PBX is told of keys.
@@ -168,6 +169,7 @@ impl AudioPath {
             tone_to_whatsapp: None,
             tone_to_pbx: None,
             announcement: None,
+            comfort: Comfort::new(config.to_pbx.ssrc),
             hold: Hold::new(config.options.hold_sound),
             pbx_watch: Watch::new(config.options.timeouts.pbx),
             whatsapp_watch: Watch::new(config.options.timeouts.whatsapp),
@@ -209,6 +211,9 @@ impl AudioPath {
         self.heard_from(now, Party::Pbx);
         let kind = self.pbx.kind(packet.header.payload_type);
         let (Some(kind), false) = (kind, packet.payload.is_empty()) else {
+            if self.take_comfort(now, &packet) {
+                return;
+            }
             self.counters.pbx.ignored += 1;
             self.pbx.skip(&packet);
             return;
@@ -218,6 +223,7 @@ impl AudioPath {
                 self.report(PathEvent::FirstAudio(Party::Pbx));
             }
             self.pbx_heard = Some(now);
+            self.comfort.over();
         }
         if !self.is_open() {
             return;

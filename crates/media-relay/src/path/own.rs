@@ -156,7 +156,7 @@ impl AudioPath {
     }
 
     /// The next frame of our own for WhatsApp is due now or before.
-    fn fill_from(&mut self, at: Instant) {
+    pub(super) fn fill_from(&mut self, at: Instant) {
         if let Gate::Open { silence_at } = &mut self.gate {
             *silence_at = at.min(*silence_at);
         }
@@ -204,12 +204,13 @@ impl AudioPath {
         let held = self.hold.playing.as_deref_mut().filter(|_| holds);
         let sound = self.tone_to_whatsapp.as_deref_mut().or(held);
         let is_sound = sound.is_some();
+        let noise = if is_sound { None } else { self.comfort.frame() };
         let encoder = self.pbx.inbound_mut().filter(|way| way.speaks(Coding::Opus));
         let payload = match (sound, encoder) {
             // By the encoder that WhatsApp's decoder has followed so far.
             (Some(Playing::Tone(tone)), Some(way)) => way.own_frame(Coding::Opus, tone.samples()),
             (Some(sound), _) => Some(sound.opus()),
-            (None, Some(way)) => way.own_frame(Coding::Opus, &[0; FRAME_SAMPLES]),
+            (None, Some(way)) => way.own_frame(Coding::Opus, &noise.unwrap_or([0; FRAME_SAMPLES])),
             (None, None) => None,
         };
         let payload = payload.unwrap_or(&opus::SILENCE);

@@ -18,6 +18,7 @@ use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
 use crate::rtp::rtcp_latch::RtcpLatch;
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
+use crate::tap::Wire;
 use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
@@ -69,6 +70,8 @@ pub(crate) struct Call {
     pub(crate) peer: WhatsAppPeer,
     pub(crate) path: AudioPath,
     pub(crate) events: Events,
+    /// Where the packets go in the clear as well.
+    pub(crate) wire: Option<Box<Wire>>,
     leg: PbxLeg,
     /// Whose reports are taken on the port of their own.
     rtcp: Option<RtcpLatch>,
@@ -92,6 +95,7 @@ impl Call {
             peer,
             path,
             events,
+            wire: None,
             leg: PbxLeg::default(),
             rtcp: None,
             rtcp_mux: false,
@@ -111,6 +115,11 @@ impl Call {
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
         self.path.set_whatsapp(remote.formats);
+        if let (Some(wire), Far::Ice(peer)) = (&mut self.wire, &remote.peer)
+            && let Some(theirs) = peer.candidates.first()
+        {
+            wire.found(Party::WhatsApp, *theirs);
+        }
         self.reports.set_whatsapp(remote.formats);
         self.peer.connect(now, remote.peer);
     }
@@ -119,6 +128,9 @@ impl Call {
         if let Err(error) = self.path.set_pbx(media) {
             tracing::warn!(%error, "the audio path refuses what was negotiated");
             return;
+        }
+        if let Some(wire) = &mut self.wire {
+            wire.found(Party::Pbx, media.remote);
         }
         if self.leg.connect(now, media).is_err() {
             tracing::warn!("the keys that were negotiated with the PBX cannot be used");
@@ -203,9 +215,13 @@ impl Call {
             Heard::Rtcp(len) => return self.take_pbx_rtcp(now, len, tools),
         };
         let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-        let Self { peer, sockets, reports, path, .. } = self;
+        let Self { peer, sockets, reports, path, wire, .. } = self;
+        if let Some(wire) = wire {
+            wire.received(now, Party::Pbx, source, packet);
+        }
         reports.heard(now, Party::Pbx, packet);
         path.from_pbx(now, packet, &mut |rtp: &[u8]| {
+            tap(wire, now, Party::WhatsApp, rtp);
             reports.sent(now, Party::WhatsApp, rtp);
             send_protected(peer, &sockets.whatsapp, outgoing, counters, rtp);
         });
@@ -228,9 +244,13 @@ impl Call {
             Received::Rtcp(len) => self.take_whatsapp_rtcp(now, len, tools),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-                let Self { leg, sockets, reports, path, .. } = self;
+                let Self { leg, sockets, reports, path, wire, .. } = self;
+                if let Some(wire) = wire {
+                    wire.received(now, Party::WhatsApp, source, packet);
+                }
                 reports.heard(now, Party::WhatsApp, packet);
                 path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
+                    tap(wire, now, Party::Pbx, rtp);
                     reports.sent(now, Party::Pbx, rtp);
                     send_to_pbx(leg, &sockets.pbx, outgoing, counters, rtp);
                 });
@@ -245,8 +265,9 @@ impl Call {
         }
         self.report(now, tools, CallReports::due);
         let Tools { outgoing, counters, .. } = tools;
-        let Self { leg, peer, sockets, reports, path, .. } = self;
+        let Self { leg, peer, sockets, reports, path, wire, .. } = self;
         path.handle_timeout(now, &mut |to, rtp: &[u8]| {
+            tap(wire, now, to, rtp);
             reports.sent(now, to, rtp);
             match to {
                 Party::Pbx => send_to_pbx(leg, &sockets.pbx, outgoing, counters, rtp),
@@ -316,6 +337,12 @@ fn datagram(buffer: &mut [u8], len: usize) -> Result<&mut [u8], Discard> {
         return Err(Discard::Malformed);
     }
     buffer.get_mut(..len).ok_or(Discard::Malformed)
+}
+
+fn tap(wire: &mut Option<Box<Wire>>, now: Instant, to: Party, rtp: &[u8]) {
+    if let Some(wire) = wire {
+        wire.sent(now, to, rtp);
+    }
 }
 
 fn send_protected(

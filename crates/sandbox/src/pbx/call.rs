@@ -346,6 +346,11 @@ impl PhoneCall {
         self.say(Sound::Tone(hz)).await
     }
 
+    /// Sends no packet of sound any more, as a phone that has died with its dialog alive.
+    pub async fn fall_silent(&self) {
+        self.0.media.turn(Direction::RecvOnly).await;
+    }
+
     /// Goes on with another sound; gives the time at which the first packet with it went out.
     pub async fn say(&self, sound: Sound) -> Instant {
         self.0.media.say(sound).await

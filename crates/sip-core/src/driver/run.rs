@@ -13,8 +13,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::TrunkOf;
 use super::change::Control;
+use super::{SipTap, TrunkOf};
 use crate::endpoint::{Command, Counters, Endpoint, Input, Notice, Output, count};
 use crate::message::parse::MAX_DATAGRAM;
 use crate::transport::connection::{Arrival, Outgoing};
@@ -39,6 +39,7 @@ pub struct Driver {
     pub(super) counters: Arc<Counters>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) controls: mpsc::Receiver<Control>,
+    pub(super) tap: Option<SipTap>,
     /// Who waits until nothing is on its way.
     pub(super) settling: Vec<oneshot::Sender<()>>,
     pub(super) events: mpsc::Sender<Notice>,
@@ -168,7 +169,10 @@ impl Driver {
         count(&self.counters.datagrams_in);
         let flow = Flow { listener, ..Flow::udp(peer) };
         match self.admit(peer, (self.trunk_of)(peer.ip()), What::of(bytes)) {
-            Verdict::Read(trunk) => self.input(Input::Datagram { flow: Flow { trunk, ..flow }, bytes }).await,
+            Verdict::Read(trunk) => {
+                self.read(flow, bytes);
+                self.input(Input::Datagram { flow: Flow { trunk, ..flow }, bytes }).await
+            }
             Verdict::Forbid => {
                 self.input(Input::Refuse { flow, bytes, status: 403, reason: "Forbidden" }).await
             }
@@ -192,6 +196,13 @@ impl Driver {
         verdict
     }
 
+    /// Shows a message that is read.
+    fn read(&self, flow: Flow, bytes: &[u8]) {
+        if let (Some(tap), Some(ours)) = (&self.tap, self.endpoint.listener(flow.listener)) {
+            tap(flow.peer, ours.advertised, bytes);
+        }
+    }
+
     async fn arrival(&mut self, arrival: Arrival) -> bool {
         match arrival {
             Arrival::Accepted { listener, stream, peer } => {
@@ -202,7 +213,10 @@ impl Driver {
                 count(&self.counters.datagrams_in);
                 // Whose connection it is was decided when it began; we may call where nobody may call us from.
                 match self.admit(flow.peer, Some(flow.trunk), What::of(&bytes)) {
-                    Verdict::Read(_) => self.input(Input::Datagram { flow, bytes: &bytes }).await,
+                    Verdict::Read(_) => {
+                        self.read(flow, &bytes);
+                        self.input(Input::Datagram { flow, bytes: &bytes }).await
+                    }
                     Verdict::Forbid | Verdict::Drop(_) => true,
                 }
             }
@@ -257,6 +271,9 @@ impl Driver {
         while let Some(output) = self.endpoint.poll() {
             match output {
                 Output::Send { flow, bytes, origin } => {
+                    if let (Some(tap), Some(ours)) = (&self.tap, self.endpoint.listener(flow.listener)) {
+                        tap(ours.advertised, flow.peer, &bytes);
+                    }
                     self.transmit(flow, Outgoing { bytes, origin, again: false }).await;
                 }
                 Output::Notice(event) if self.overflow.is_empty() => match self.events.try_send(event) {

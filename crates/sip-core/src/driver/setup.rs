@@ -76,6 +76,7 @@ pub async fn bind(config: SipConfig) -> io::Result<(Sip, mpsc::Receiver<Notice>,
         commands,
         controls,
         settling: Vec::new(),
+        tap: config.tap,
         events,
         overflow: VecDeque::new(),
     };

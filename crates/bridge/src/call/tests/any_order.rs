@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media_relay::Party;
 use proptest::prelude::*;
 use sip_core::{LegId, Lost};
 use wa_signaling::ErrorKind;
@@ -78,6 +79,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::MediaHeard),
         2 => Just(Event::MediaAnnounced),
         1 => Just(Event::MediaFailed),
+        1 => prop::sample::select(&[Party::Pbx, Party::WhatsApp]).prop_map(Event::MediaSilent),
         1 => Just(Event::Shutdown),
     ]
 }

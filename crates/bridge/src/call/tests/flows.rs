@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media_relay::Party;
 use wa_signaling::ErrorKind;
 
 use super::{Bench, FIRST, outcome, sip};
@@ -50,6 +51,23 @@ fn answered_and_hung_up_by_the_pbx() {
     let mut bench = talking();
     assert_eq!(bench.give(sip(SipEvent::Bye)), [Action::MediaClose, Action::GraphEnd(End::Terminate)]);
     finishes_with(&mut bench, Event::EndReply(Ok(())), Cause::PbxHungUp);
+}
+
+#[test]
+fn failure_20_a_side_that_sends_nothing_for_too_long_ends_the_call_on_both() {
+    for (party, cause) in [(Party::Pbx, Cause::PbxSilent), (Party::WhatsApp, Cause::UserSilent)] {
+        let mut bench = talking();
+        assert_eq!(
+            bench.give(Event::MediaSilent(party)),
+            [Action::SipBye(FIRST, cause), Action::MediaClose, Action::GraphEnd(End::Terminate)]
+        );
+        finishes_with(&mut bench, Event::EndReply(Ok(())), cause);
+    }
+    let reason = Cause::PbxSilent.reason_header();
+    assert_eq!(
+        reason,
+        "SIP;cause=408;text=\"No audio from the PBX\", Q.850;cause=102;text=\"No audio from the PBX\""
+    );
 }
 
 #[test]

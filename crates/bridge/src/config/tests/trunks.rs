@@ -1,5 +1,6 @@
 //! What can be written of a trunk.
 
+use media_relay::HoldSound;
 use media_relay::sdp::pbx::Security;
 use sip_core::auth::Algorithm;
 use sip_core::{Nat, Reliable, SessionTimer, TrunkId};
@@ -43,7 +44,34 @@ fn a_trunk_has_defaults() {
     assert_eq!(trunk.session, Session { timer, reliable: Reliable::Supported, offer: Offer::Early });
     assert!(trunk.transfer && !trunk.redirect);
     assert_eq!((trunk.dtmf, trunk.ringback), (Dtmf::Rfc4733, Ringback::Pbx));
+    let media = &trunk.media;
+    assert_eq!((media.timeouts.pbx, media.timeouts.whatsapp), (seconds(30), seconds(0)));
+    assert_eq!((&media.hold_sound, &media.transfer_sound), (&HoldSound::Silence, &None));
     assert_eq!(trunk.srtp, Security::Refuse);
+}
+
+#[test]
+fn holds_transfers_and_silence_of_a_trunk() {
+    let sounds = |hold: &str, transfer: &str| {
+        let lines = format!(
+            "media = {{ timeout_s = 0, whatsapp_timeout_s = 60, hold_sound = {hold:?}, transfer_sound = {transfer:?} }}"
+        );
+        good(&trunk(&lines)).trunks[0].media.clone()
+    };
+    let media = sounds("tone", "silence");
+    assert_eq!((media.timeouts.pbx, media.timeouts.whatsapp), (seconds(0), seconds(60)));
+    assert_eq!(media.hold_sound, HoldSound::Tone(media_relay::tone::HOLD));
+    assert_eq!(media.transfer_sound, Some(HoldSound::Silence));
+    assert_eq!(sounds("silence", "tone").transfer_sound, None);
+    for (lines, complaint) in [
+        ("media = { timeout_s = 9 }", "trunk.media.timeout_s: 9 is out of range: write 10 to 3600, or 0"),
+        ("media = { whatsapp_timeout_s = -1 }", "trunk.media.whatsapp_timeout_s: -1 is out of range"),
+        ("media = { hold_sound = \"no.wav\" }", "no.wav is no WAV file that can be read"),
+        ("media = { transfer_sound = \"ton\" }", "write \"silence\", \"tone\" or a WAV file"),
+    ] {
+        let found = complaints(lines);
+        assert!(found.len() == 1 && found[0].contains(complaint), "{lines}: {found:?}");
+    }
 }
 
 #[test]
@@ -235,6 +263,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("dtmf = true", &["trunk.dtmf: is true or false, must be a string in quotes"]),
     ("srtp = \"optional\"", &["trunk.srtp: \"optional\" is not known: write one of \"refuse\", \"offer\", \"require\""]),
     ("srtp = true", &["trunk.srtp: is true or false, must be a string in quotes"]),
+    ("dtmf = \"\"", &["trunk.dtmf: \"\" is not known"]),
     ("ringback = \"183\"", &["trunk.ringback_country: is missing: ringback = \"183\" plays the tone of a country, like \"de\""]),
     ("ringback_country = \"de\"", &["trunk.ringback_country: has no effect with ringback = \"180\": write \"183\" there, or leave it out"]),
     ("tls = { verify = \"off\" }", &["trunk.tls.verify: \"off\" is not known: write one of \"full\", \"none\""]),

@@ -18,6 +18,7 @@ use super::pbx::law;
 use super::*;
 use crate::codec::g711::Law;
 use crate::codec::opus;
+use crate::options::SessionOptions;
 use crate::rtp::testing::{Sent, epoch, header, ms, packet};
 use crate::sdp::pbx::{Codec, Direction, Media, OfferedAs};
 

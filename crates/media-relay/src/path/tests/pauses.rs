@@ -210,6 +210,65 @@ fn while_a_transfer_rings_its_sound_goes_before_that_of_the_hold() {
     assert!(level(&rig, 3100, 3900, 425.0) > 4000.0 && level(&rig, 3100, 3900, 600.0) < 200.0);
 }
 
+fn decibels(rig: &Rig, from_ms: usize, to_ms: usize) -> f64 {
+    let mut decoder = Decoder::new(8000).expect("libopus");
+    let mut samples = [0; MAX_SAMPLES];
+    let heard = rig.to_whatsapp.iter();
+    let heard: Vec<i16> = heard
+        .flat_map(|(_, sent)| decoder.decode(&sent.payload, &mut samples).expect("opus").to_vec())
+        .collect();
+    let heard = &heard[from_ms * 8..to_ms * 8];
+    let energy: f64 = heard.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    20.0 * ((energy / heard.len() as f64).sqrt().max(0.1) / 32_768.0).log10()
+}
+
+/// RFC 3389: a PBX that suppresses silence says once, and now and again, how loud its background is.
+#[test]
+fn comfort_noise_of_the_pbx_is_heard_at_its_level_until_sound_comes_back() {
+    let mut rig = Rig::open(&pcmu());
+    rig.wait(20);
+    let sound = |index: u16| packet(header(0, PBX_SSRC, index, u32::from(index) * 160), &[0x55; 160]);
+    for index in 0..50 {
+        rig.pbx(&sound(index));
+        rig.wait(20);
+    }
+    rig.pbx(&packet(header(13, PBX_SSRC, 50, 50 * 160), &[45]));
+    rig.wait(2000);
+    rig.pbx(&packet(header(13, PBX_SSRC, 51, 150 * 160), &[60, 1, 2]));
+    rig.wait(2000);
+    for index in 52..102 {
+        rig.pbx(&packet(header(0, PBX_SSRC, index, u32::from(index + 198) * 160), &[0x55; 160]));
+        rig.wait(20);
+    }
+    rig.wait(1000);
+    let times: Vec<u128> = rig.to_whatsapp.iter().map(|(at, _)| *at).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 60), "{times:?}");
+    for pair in rig.to_whatsapp.windows(2) {
+        assert_eq!(pair[1].1.header.sequence, pair[0].1.header.sequence.wrapping_add(1));
+    }
+    let (loud, quiet) = (decibels(&rig, 1500, 2900), decibels(&rig, 3500, 4900));
+    // An encoder of speech does not keep noise to the decibel.
+    assert!((loud + 45.0).abs() < 5.0, "{loud}");
+    assert!((quiet + 60.0).abs() < 6.0, "{quiet}");
+    let after = decibels(&rig, 6300, 6900);
+    assert!(after < -75.0, "a pause that says nothing of its background is silence: {after}");
+    let counters = rig.path.counters();
+    assert_eq!((counters.pbx.ignored, counters.pbx.lost, counters.pbx.late), (0, 0, 0));
+}
+
+#[test]
+fn comfort_noise_that_sound_has_overtaken_makes_no_pause() {
+    let mut rig = Rig::open(&pcmu());
+    rig.wait(20);
+    let before = rig.path.counters().whatsapp.silence;
+    for index in 0..50_u16 {
+        rig.pbx(&packet(header(0, PBX_SSRC, index + 1, u32::from(index) * 160), &[0x55; 160]));
+        rig.pbx(&packet(header(13, PBX_SSRC, index, 0), &[50]));
+        rig.wait(20);
+    }
+    assert_eq!(rig.path.counters().whatsapp.silence, before);
+}
+
 fn watching(pbx_s: u64, whatsapp_s: u64) -> SessionOptions {
     let timeouts = MediaTimeouts { pbx: ms(pbx_s * 1000), whatsapp: ms(whatsapp_s * 1000) };
     SessionOptions { timeouts, ..SessionOptions::default() }
