@@ -13,7 +13,6 @@ pub(crate) mod halfband;
 #[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod inband;
 pub(crate) mod opus;
-#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod repacketise;
 
 /// Samples of 20 ms at 8 kHz.
