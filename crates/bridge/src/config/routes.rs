@@ -35,7 +35,7 @@ const CODECS: [(&str, Codec); 4] =
     [("opus", Codec::Opus), ("g722", Codec::G722), ("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
 
 /// What a trunk speaks that names no codecs.
-const DEFAULT_CODECS: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
+const DEFAULT_CODECS: [Codec; 4] = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
 
 /// What the trunks read so far have taken.
 #[derive(Default)]

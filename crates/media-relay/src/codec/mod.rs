@@ -4,7 +4,6 @@
 //! Everything inside is mono, 20 ms, at the rate of the PBX's codec: Opus encodes and decodes at
 //! that rate itself, so there is no resampler on the usual ways.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod comfort;
 pub(crate) mod conceal;
 pub(crate) mod g711;
@@ -12,7 +11,6 @@ pub(crate) mod g722;
 pub(crate) mod halfband;
 pub(crate) mod inband;
 pub(crate) mod opus;
-#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod repacketise;
 
 /// Samples of 20 ms at 8 kHz.

@@ -24,6 +24,7 @@ mod pbx;
 mod player;
 mod reframe;
 mod setup;
+mod split;
 mod transcode;
 mod watch;
 mod way;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::codec::Frame;
 use crate::codec::inband::Change;
+use crate::codec::repacketise::Unsplittable;
 use crate::options::JitterLimits;
 use crate::rtp::header::{Header, Packet};
 use crate::rtp::rewrite::{FRAME, Line, Stamp};
@@ -14,6 +15,7 @@ use super::coding::Coding;
 use super::event::{PathError, SideCounters};
 use super::inband::Listens;
 use super::lane::Lane;
+use super::split::Split;
 use super::transcode::{Target, Transcoding};
 
 /// Of 20 ms: what passes untouched, as WhatsApp's `maxptime` wants it.
@@ -45,6 +47,8 @@ pub(super) struct Way {
 enum Mode {
     /// Each packet as it comes.
     Pass,
+    /// Opus of another packet length.
+    Split(Box<Split>),
     Transcode(Box<Transcoding>),
 }
 
@@ -84,11 +88,15 @@ impl Way {
     pub(super) fn go_on(&mut self, plan: Plan, elsewhere: bool) -> bool {
         self.plan = plan;
         match &mut self.mode {
-            Mode::Transcode(transcoding) if elsewhere => transcoding.new_source(),
-            Mode::Transcode(_) => {}
-            Mode::Pass => return elsewhere,
+            Mode::Transcode(transcoding) if elsewhere => {
+                transcoding.new_source();
+                return false;
+            }
+            Mode::Transcode(_) => return false,
+            Mode::Split(_) if elsewhere => self.mode = Mode::Pass,
+            Mode::Pass | Mode::Split(_) => {}
         }
-        false
+        elsewhere
     }
 
     /// A packet of sound. Gives whether anything went out.
@@ -104,12 +112,9 @@ impl Way {
         if let Some(ticks) = ticks {
             self.length = length(ticks, coding.clock());
         }
-        if self.must_transcode(coding, ticks) {
-            lane.line.new_source(self.plan.target.coding.clock());
-            if self.transcode(coding).is_err() {
-                counters.from.malformed += 1;
-                return false;
-            }
+        if self.fit(coding, ticks, &mut lane.line).is_err() {
+            counters.from.malformed += 1;
+            return false;
         }
         let (before, pt) = (counters.to.sent, self.plan.payload_type);
         lane.line.use_clock(self.plan.target.coding.clock());
@@ -120,6 +125,23 @@ impl Way {
                 let sent = lane.audio(now, Stamp::from(packet.header), kind, packet.payload, out);
                 from.late += u64::from(!sent);
                 to.sent += u64::from(sent);
+            }
+            Mode::Split(split) => {
+                let Some(ticks) = ticks else {
+                    from.malformed += 1;
+                    split.leave_out(&packet.header);
+                    return false;
+                };
+                let mut emit = |stamp: Stamp, payload: &[u8]| {
+                    to.sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
+                };
+                match split.handle(packet, ticks, &mut emit) {
+                    Ok(on_time) => from.late += u64::from(!on_time),
+                    Err(Unsplittable) if self.change(coding, &mut lane.line).is_ok() => {
+                        return self.handle(now, (coding, packet), lane, counters, out);
+                    }
+                    Err(Unsplittable) => from.malformed += 1,
+                }
             }
             Mode::Transcode(transcoding) => {
                 transcoding.handle(now, coding, packet, from, &mut |stamp, payload| {
@@ -138,7 +160,7 @@ impl Way {
     /// When [`Self::play_due`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.mode {
-            Mode::Pass => None,
+            Mode::Pass | Mode::Split(_) => None,
             Mode::Transcode(transcoding) => transcoding.deadline(),
         }
     }
@@ -172,7 +194,7 @@ impl Way {
     /// What the jitter buffer adds now; nothing where packets pass.
     pub(super) fn delay(&self) -> Duration {
         match &self.mode {
-            Mode::Pass => Duration::ZERO,
+            Mode::Pass | Mode::Split(_) => Duration::ZERO,
             Mode::Transcode(transcoding) => transcoding.delay(),
         }
     }
@@ -188,7 +210,7 @@ impl Way {
     /// 20 ms of our own in this coding, where an encoder of ours has spoken it already.
     pub(super) fn own_frame(&mut self, coding: Coding, frame: &Frame) -> Option<&[u8]> {
         match &mut self.mode {
-            Mode::Pass => None,
+            Mode::Pass | Mode::Split(_) => None,
             Mode::Transcode(transcoding) => transcoding.own_frame(coding, frame),
         }
     }
@@ -202,14 +224,17 @@ impl Way {
     pub(super) fn place_event(&mut self, header: &Header) -> Option<Stamp> {
         match &mut self.mode {
             Mode::Pass => Some(Stamp::from(*header)),
+            Mode::Split(split) => split.place_event(header),
             Mode::Transcode(transcoding) => transcoding.place_event(header),
         }
     }
 
     /// A packet that is no sound is no packet that was lost.
     pub(super) fn skip(&mut self, header: &Header) {
-        if let Mode::Transcode(transcoding) = &mut self.mode {
-            transcoding.leave_out(header);
+        match &mut self.mode {
+            Mode::Pass => {}
+            Mode::Split(split) => split.leave_out(header),
+            Mode::Transcode(transcoding) => transcoding.leave_out(header),
         }
     }
 
@@ -217,6 +242,7 @@ impl Way {
     pub(super) fn leave_out(&mut self, header: &Header, line: &mut Line) {
         match &mut self.mode {
             Mode::Pass => line.leave_out(Stamp::from(*header)),
+            Mode::Split(split) => split.leave_out(header),
             Mode::Transcode(transcoding) => transcoding.leave_out(header),
         }
     }
@@ -229,7 +255,7 @@ impl Way {
     /// The next change of a key in the sound.
     pub(super) fn key(&mut self) -> Option<Change> {
         match &mut self.mode {
-            Mode::Pass => None,
+            Mode::Pass | Mode::Split(_) => None,
             Mode::Transcode(transcoding) => transcoding.key(),
         }
     }
@@ -241,15 +267,29 @@ impl Way {
         }
     }
 
-    fn must_transcode(&self, coding: Coding, ticks: Option<u32>) -> bool {
+    /// Sees to it that a packet can be handled.
+    fn fit(&mut self, coding: Coding, ticks: Option<u32>, line: &mut Line) -> Result<(), PathError> {
         let target = &self.plan.target;
-        match (&self.mode, coding) {
-            (Mode::Transcode(_), _) => false,
-            (Mode::Pass, Coding::Opus) if target.coding == Coding::Opus => {
-                ticks.is_some_and(|ticks| ticks != OPUS_FRAME)
+        let is_opus = coding == Coding::Opus && target.coding == Coding::Opus;
+        let is_frame = ticks.is_none_or(|ticks| ticks == OPUS_FRAME);
+        match &self.mode {
+            Mode::Transcode(_) => Ok(()),
+            Mode::Split(_) if is_opus => Ok(()),
+            Mode::Pass if is_opus && is_frame => Ok(()),
+            Mode::Pass if is_opus => {
+                line.new_source(target.coding.clock());
+                self.mode = Mode::Split(Box::new(Split::new()));
+                Ok(())
             }
-            (Mode::Pass, coding) => coding != target.coding || ticks != Some(target.ticks()),
+            Mode::Pass if coding == target.coding && ticks == Some(target.ticks()) => Ok(()),
+            Mode::Pass | Mode::Split(_) => self.change(coding, line),
         }
+    }
+
+    /// What passed is transcoded from now on.
+    fn change(&mut self, source: Coding, line: &mut Line) -> Result<(), PathError> {
+        line.new_source(self.plan.target.coding.clock());
+        self.transcode(source)
     }
 
     fn transcode(&mut self, source: Coding) -> Result<(), PathError> {

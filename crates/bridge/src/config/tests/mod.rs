@@ -100,7 +100,7 @@ fn the_least_has_every_default() {
     let Targets::List(aims) = &trunk.targets else { panic!("a list of targets") };
     let target = aims[0].target.literal().expect("an address").address.to_string();
     assert_eq!((trunk.name.as_str(), target.as_str()), ("office", "10.0.0.5:5060"));
-    assert_eq!(trunk.codecs, [Codec::Opus, Codec::Pcmu, Codec::Pcma]);
+    assert_eq!(trunk.codecs, [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma]);
     assert_eq!(trunk.default_number, None);
     let number = &config.numbers[0];
     assert_eq!((number.phone_number_id.as_str(), number.display.as_str()), ("1065", "15550001234"));

@@ -5,6 +5,7 @@ mod dtmf;
 mod gate;
 mod inband;
 mod keys;
+mod network;
 mod pauses;
 mod robust;
 mod sound;
@@ -47,6 +48,8 @@ struct Rig {
     to_pbx: Vec<Sent>,
     /// When our own packets left for the PBX.
     own_to_pbx: Vec<u128>,
+    /// When all packets left for the PBX.
+    to_pbx_at: Vec<u128>,
 }
 
 fn formats(opus: u8, dtmf: u8) -> WhatsAppFormats {
@@ -80,7 +83,15 @@ impl Rig {
         path.set_whatsapp(formats(OPUS, 126));
         path.set_pbx(media).expect("libopus");
         let start = epoch();
-        Self { path, start, now: start, to_whatsapp: Vec::new(), to_pbx: Vec::new(), own_to_pbx: Vec::new() }
+        Self {
+            path,
+            start,
+            now: start,
+            to_whatsapp: Vec::new(),
+            to_pbx: Vec::new(),
+            own_to_pbx: Vec::new(),
+            to_pbx_at: Vec::new(),
+        }
     }
 
     /// A path with its gate shut whose owner has chosen.
@@ -108,7 +119,10 @@ impl Rig {
 
     /// Lets time pass, serving each deadline when it comes.
     fn wait(&mut self, milliseconds: u64) {
-        let end = self.now + ms(milliseconds);
+        self.wait_until(self.now + ms(milliseconds));
+    }
+
+    fn wait_until(&mut self, end: Instant) {
         while let Some(due) = self.path.deadline().filter(|due| *due <= end) {
             self.now = due.max(self.now);
             let at = (self.now - self.start).as_millis();
@@ -117,6 +131,7 @@ impl Rig {
                 Party::Pbx => {
                     self.to_pbx.push(Sent::new(bytes));
                     self.own_to_pbx.push(at);
+                    self.to_pbx_at.push(at);
                 }
             });
         }
@@ -131,9 +146,11 @@ impl Rig {
     }
 
     fn whatsapp(&mut self, bytes: &[u8]) {
-        let sent = &mut self.to_pbx;
+        let (sent, times) = (&mut self.to_pbx, &mut self.to_pbx_at);
+        let at = (self.now - self.start).as_millis();
         self.path.from_whatsapp(self.now, bytes, &mut |bytes: &[u8]| {
             sent.push(Sent::new(bytes));
+            times.push(at);
         });
     }
 
