@@ -2,6 +2,7 @@
 //! PBX that are a socket each.
 
 mod families;
+mod hostile;
 mod own;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
