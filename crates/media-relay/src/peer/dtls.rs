@@ -48,6 +48,11 @@ impl Identity {
         Ok(Self { config: Arc::new(config), fingerprint: fingerprint(&certificate.certificate), certificate })
     }
 
+    #[cfg(test)]
+    pub(super) fn certificate(&self) -> &[u8] {
+        &self.certificate.certificate
+    }
+
     /// SHA-256 of our certificate, as the SDP announces it.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint

@@ -357,8 +357,16 @@ impl WhatsAppPeer {
             State::Securing { address, .. } | State::Connected { address, .. } if *address != source => {
                 Err(Discard::Stranger)
             }
-            State::Securing { .. } | State::Connected { .. } => {
+            State::Securing { .. } => {
                 self.step_dtls(now, |dtls, send| dtls.handle_datagram(now, datagram, send));
+                Ok(())
+            }
+            // The keys are there: what DTLS cannot read may be anybody's, whatever address it bears.
+            State::Connected { dtls, .. } => {
+                let (outputs, mut answers) = (&mut self.outputs, Vec::new());
+                let read = dtls.handle_datagram(now, datagram, |bytes: &[u8]| answers.push(bytes.to_vec()));
+                read.map_err(|_| Discard::Unauthenticated)?;
+                answers.into_iter().for_each(|bytes| transmit(outputs, source, bytes));
                 Ok(())
             }
         }

@@ -2,6 +2,7 @@
 //! PBX that are a socket each.
 
 mod families;
+mod hostile;
 mod own;
 mod reports;
 mod secure;

@@ -27,7 +27,7 @@ pub(crate) fn digits(number: &str) -> String {
 pub(crate) fn connect(hub: &Arc<Hub>, number: BusinessNumber, json: &Value) -> Result<Done, ApiError> {
     let user = callee(json)?;
     hub.may_begin(&number)?;
-    let offer = sdp::read_offer(session(json, "offer")?, hub.extra_codecs(&number))
+    let offer = sdp::read_offer(session(json, "offer")?, hub.terms(&number))
         .map_err(|error| ApiError::sdp(&error))?;
     let callback_data = callback_data(json)?;
     if user == number.display_number {
@@ -124,8 +124,7 @@ fn take_answer(hub: &Arc<Hub>, call: &Arc<Call>, json: &Value) -> Result<(), Api
             Err(ApiError::sdp("The SDP of accept is not the SDP of pre_accept"))
         };
     }
-    let remote =
-        sdp::read_answer(answer, hub.extra_codecs(&call.number)).map_err(|error| ApiError::sdp(&error))?;
+    let remote = sdp::read_answer(answer, hub.terms(&call.number)).map_err(|error| ApiError::sdp(&error))?;
     call.facts().answer = Some(answer.to_owned());
     // The bridge is active (it was checked): we are the DTLS server.
     media::begin(hub, call, remote, false);

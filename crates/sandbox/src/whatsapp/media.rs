@@ -12,8 +12,8 @@ use super::call::{Call, MediaState, Party};
 use super::codes::NO_MEDIA;
 use super::hub::{Hub, lock};
 use super::scenario::MediaFault;
-use super::sdp::Remote;
-use super::secure::{Handshake, Secured, Wire};
+use super::sdp::{Keyed, Remote, Sdes};
+use super::secure::{Handshake, Secured, Wire, keys_of, profiles};
 use crate::ladder::Lane;
 use crate::rough::Road;
 
@@ -25,10 +25,41 @@ const MAX_RECORD: usize = 2048;
 
 /// Starts the media. `client`: we send the ClientHello.
 pub(crate) fn begin(hub: &Arc<Hub>, call: &Arc<Call>, remote: Remote, client: bool) {
-    let fingerprint = remote.fingerprint;
+    let keyed = remote.keyed.clone();
     call.phone().expect(&remote);
     call.facts().remote = Some(remote);
-    hub.relay.admit(call);
+    match keyed {
+        Keyed::Dtls { fingerprint, .. } => {
+            hub.relay.admit(call);
+            handshake(hub, call, fingerprint, client);
+        }
+        Keyed::Sdes(sdes) => key(hub, call, &sdes),
+    }
+    let over = call.over.clone();
+    let (shared, call) = (Arc::clone(hub), Arc::clone(call));
+    hub.spawn(async move {
+        let _ = over.run_until_cancelled(live(shared, call)).await;
+    });
+}
+
+/// The keys are there already.
+fn key(hub: &Arc<Hub>, call: &Arc<Call>, theirs: &Sdes) {
+    hub.relay.expect(theirs.address, call);
+    call.peer.send_replace(Some(theirs.address));
+    match keys_of(&call.local.key, &theirs.key) {
+        Ok(keys) => {
+            call.phone().secure(keys);
+            call.advance_media(MediaState::Secured);
+            hub.log(call, Lane::WhatsApp, Lane::Bridge, "keys in the SDP");
+        }
+        Err(error) => {
+            call.advance_media(MediaState::Failed);
+            hub.violation(call, error.to_string());
+        }
+    }
+}
+
+fn handshake(hub: &Arc<Hub>, call: &Arc<Call>, fingerprint: [u8; 32], client: bool) {
     let Some(inbox) = lock(&call.dtls_inbox).take() else { return };
     let over = call.over.clone();
     if call.behaviour.media != MediaFault::NoDtls {
@@ -42,14 +73,11 @@ pub(crate) fn begin(hub: &Arc<Hub>, call: &Arc<Call>, remote: Remote, client: bo
             client,
             fingerprint,
             flight: hub.config.timings.dtls_flight,
+            profiles: profiles(call.behaviour.media),
         };
-        let (hub, call, over) = (Arc::clone(hub), Arc::clone(call), over.clone());
+        let (hub, call) = (Arc::clone(hub), Arc::clone(call));
         Arc::clone(&hub).spawn(secure(hub, call, handshake, over));
     }
-    let (shared, call) = (Arc::clone(hub), Arc::clone(call));
-    hub.spawn(async move {
-        let _ = over.run_until_cancelled(live(shared, call)).await;
-    });
 }
 
 async fn secure(hub: Arc<Hub>, call: Arc<Call>, handshake: Handshake, over: CancellationToken) {

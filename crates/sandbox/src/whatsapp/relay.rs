@@ -15,6 +15,7 @@ use super::call::{Call, CallState, MediaState};
 use super::hub::{Hub, lock};
 use super::ice_lite::{Credentials, Outcome, Request};
 use super::scenario::MediaFault;
+use super::sdp::Keyed;
 use super::user::Notice;
 use crate::ladder::Lane;
 
@@ -54,6 +55,11 @@ impl Relay {
 
     fn by_source(&self, source: SocketAddr) -> Option<Arc<Call>> {
         lock(&self.calls).by_source.get(&source).cloned()
+    }
+
+    /// Media from there is the call's: its SDP says so.
+    pub(crate) fn expect(&self, source: SocketAddr, call: &Arc<Call>) {
+        lock(&self.calls).by_source.insert(source, Arc::clone(call));
     }
 
     /// The call that this source belonged to before, if it is another one.
@@ -97,7 +103,14 @@ async fn check(hub: &Hub, datagram: &[u8], source: SocketAddr) {
     if call.behaviour.media == MediaFault::NoStun || call.dark.load(Ordering::Relaxed) {
         return;
     }
-    let Some(remote_ufrag) = call.facts().remote.as_ref().map(|remote| remote.ufrag.clone()) else { return };
+    let remote_ufrag = match call.facts().remote.as_ref().map(|remote| &remote.keyed) {
+        Some(Keyed::Dtls { ufrag, .. }) => ufrag.clone(),
+        Some(Keyed::Sdes(_)) => {
+            hub.violation(&call, "STUN check where keys stand in the SDP");
+            return;
+        }
+        None => return,
+    };
     let credentials = Credentials { local_pwd: &call.local.pwd, remote_ufrag: &remote_ufrag };
     let verdict = request.answer(source, &credentials);
     match verdict.outcome {

@@ -38,6 +38,10 @@ pub enum MediaFault {
     WrongFingerprint,
     /// The user hears, but sends nothing.
     NeverSpeaks,
+    /// DTLS-SRTP with SRTP_AES128_CM_HMAC_SHA1_80 alone.
+    NoAesGcm,
+    /// DTLS-SRTP with SRTP_AEAD_AES_128_GCM alone.
+    NoAesCm,
 }
 
 /// The names of the codecs that settings may add to Opus.

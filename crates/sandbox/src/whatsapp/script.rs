@@ -64,7 +64,7 @@ async fn user_script(hub: &Arc<Hub>, call: &Arc<Call>, patience: Option<Duration
         deliver(hub, call, "error", body).await;
         return;
     }
-    let offer = call.local.offer(call.behaviour.shape, hub.extra_codecs(&call.number));
+    let offer = call.local.offer(call.behaviour.shape, hub.terms(&call.number));
     if call.behaviour.webhooks.order == Order::TerminateFirst {
         hub.end(call, Party::User, None, "hangs up at once");
         terminate(hub, call).await;

@@ -2,10 +2,12 @@
 //! business's SDP (RFC 8866, RFC 8829 for the WebRTC attributes), which refuses what Meta is known to refuse.
 
 mod local;
+mod sdes;
 
 use std::collections::BTreeSet;
 
 pub(crate) use self::local::Local;
+pub(crate) use self::sdes::{KEY_AND_SALT, Sdes};
 
 /// Payload number of Opus in our offers.
 const OPUS: u8 = 111;
@@ -38,11 +40,13 @@ impl DtlsSetup {
     }
 }
 
-/// The codecs that are allowed beside Opus.
+/// What the number's settings say of its SDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Extra {
+pub(crate) struct Terms {
     pub(crate) pcma: bool,
     pub(crate) pcmu: bool,
+    /// Keys stand in the SDP; without, they come by DTLS.
+    pub(crate) sdes: bool,
 }
 
 /// A codec for sound.
@@ -64,13 +68,19 @@ impl Voice {
     }
 }
 
+/// How the business's keys come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keyed {
+    /// By ICE and DTLS.
+    Dtls { ufrag: String, fingerprint: [u8; 32], setup: DtlsSetup },
+    /// They stand there.
+    Sdes(Sdes),
+}
+
 /// What the business's SDP says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remote {
-    pub(crate) ufrag: String,
-    pub(crate) pwd: String,
-    pub(crate) fingerprint: [u8; 32],
-    pub(crate) setup: DtlsSetup,
+    pub(crate) keyed: Keyed,
     /// In its order; the first is what is sent. Never empty.
     pub(crate) voices: Vec<Voice>,
     pub(crate) telephone_event: Option<u8>,
@@ -89,22 +99,22 @@ impl Remote {
 }
 
 /// Reads the offer of a business-initiated call.
-pub(crate) fn read_offer(sdp: &str, extra: Extra) -> Result<Remote, String> {
-    let remote = read(sdp, extra)?;
-    if remote.setup == DtlsSetup::Passive {
-        return Err("a=setup:passive in an offer".to_owned());
+pub(crate) fn read_offer(sdp: &str, terms: Terms) -> Result<Remote, String> {
+    let remote = read(sdp, terms)?;
+    match remote.keyed {
+        Keyed::Dtls { setup: DtlsSetup::Passive, .. } => Err("a=setup:passive in an offer".to_owned()),
+        _ => Ok(remote),
     }
-    Ok(remote)
 }
 
 /// Reads the answer to our own offer of a user-initiated call.
-pub(crate) fn read_answer(sdp: &str, extra: Extra) -> Result<Remote, String> {
-    let remote = read(sdp, extra)?;
+pub(crate) fn read_answer(sdp: &str, terms: Terms) -> Result<Remote, String> {
+    let remote = read(sdp, terms)?;
     if let Some(other) = remote.opus().filter(|number| *number != OPUS) {
         return Err(format!("payload {other} for opus was not offered"));
     }
     match remote {
-        Remote { setup, .. } if setup != DtlsSetup::Active => {
+        Remote { keyed: Keyed::Dtls { setup, .. }, .. } if setup != DtlsSetup::Active => {
             Err(format!("a=setup:{} in an answer, setup:active expected", setup.as_str()))
         }
         Remote { telephone_event: Some(events), .. } if events != TELEPHONE_EVENT => {
@@ -115,10 +125,13 @@ pub(crate) fn read_answer(sdp: &str, extra: Extra) -> Result<Remote, String> {
     }
 }
 
-/// Attributes that Meta refuses, or that belong to another way of keying.
-const REFUSED: [&str; 5] = ["ice-options", "ice-lite", "crypto", "inactive", "recvonly"];
+/// Attributes that Meta refuses.
+const REFUSED: [&str; 4] = ["ice-options", "ice-lite", "inactive", "recvonly"];
+/// Attributes that belong to the other way of keying: where keys come by DTLS, and where they stand in the SDP.
+const NOT_OF_DTLS: [&str; 1] = ["crypto"];
+const NOT_OF_SDES: [&str; 5] = ["fingerprint", "setup", "ice-ufrag", "ice-pwd", "candidate"];
 
-fn read(sdp: &str, extra: Extra) -> Result<Remote, String> {
+fn read(sdp: &str, terms: Terms) -> Result<Remote, String> {
     let lines = split(sdp)?;
     let values =
         |kind: char| lines.iter().filter(move |(letter, _)| *letter == kind).map(|(_, value)| *value);
@@ -127,10 +140,12 @@ fn read(sdp: &str, extra: Extra) -> Result<Remote, String> {
             return Err(format!("exactly one {kind}= line expected"));
         }
     }
-    let formats = read_media_line(values('m').next().unwrap_or_default())?;
+    let (port, formats) = read_media_line(values('m').next().unwrap_or_default(), terms.sdes)?;
     let attributes: Vec<(&str, &str)> =
         values('a').map(|value| value.split_once(':').unwrap_or((value, ""))).collect();
-    if let Some((name, _)) = attributes.iter().find(|(name, _)| REFUSED.contains(name)) {
+    let others: &[&str] = if terms.sdes { &NOT_OF_SDES } else { &NOT_OF_DTLS };
+    let is_refused = |name: &&str| REFUSED.contains(name) || others.contains(name);
+    if let Some((name, _)) = attributes.iter().find(|(name, _)| is_refused(name)) {
         return Err(format!("a={name} is not accepted"));
     }
     let attributes = Attributes(attributes);
@@ -148,18 +163,14 @@ fn read(sdp: &str, extra: Extra) -> Result<Remote, String> {
         return Err("a=group:BUNDLE does not name the audio line".to_owned());
     }
     attributes.all("candidate").try_for_each(check_candidate)?;
-    let (ufrag, pwd) = attributes.credentials()?;
-    let (voices, telephone_event) = attributes.codecs(&formats, extra)?;
-    Ok(Remote {
-        ufrag,
-        pwd,
-        fingerprint: attributes.fingerprint()?,
-        setup: attributes.setup()?,
-        voices,
-        telephone_event,
-        mid: mid.to_owned(),
-        ssrc: attributes.ssrc()?,
-    })
+    let keyed = if terms.sdes {
+        Keyed::Sdes(Sdes::read(attributes.one("crypto")?, values('c').next().unwrap_or_default(), port)?)
+    } else {
+        let (ufrag, _) = attributes.credentials()?;
+        Keyed::Dtls { ufrag, fingerprint: attributes.fingerprint()?, setup: attributes.setup()? }
+    };
+    let (voices, telephone_event) = attributes.codecs(&formats, terms)?;
+    Ok(Remote { keyed, voices, telephone_event, mid: mid.to_owned(), ssrc: attributes.ssrc()? })
 }
 
 /// Lines as (type, value); every line must end with CRLF.
@@ -183,16 +194,21 @@ fn split(sdp: &str) -> Result<Vec<(char, &str)>, String> {
     Ok(lines)
 }
 
-fn read_media_line(value: &str) -> Result<Vec<u8>, String> {
+fn read_media_line(value: &str, sdes: bool) -> Result<(u16, Vec<u8>), String> {
     let mut fields = value.split(' ');
     let (media, port, protocol) = (fields.next(), fields.next(), fields.next());
-    if media != Some("audio") || protocol != Some("UDP/TLS/RTP/SAVPF") {
-        return Err(format!("m={value}: one audio stream over UDP/TLS/RTP/SAVPF expected"));
+    let expected = profile(sdes);
+    if media != Some("audio") || protocol != Some(expected) {
+        return Err(format!("m={value}: one audio stream over {expected} expected"));
     }
-    if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port != 0)) {
-        return Err(format!("m={value}: bad port"));
-    }
-    fields.map(|field| field.parse().map_err(|_| format!("m={value}: bad payload number"))).collect()
+    let port = port.and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+    let port = port.ok_or_else(|| format!("m={value}: bad port"))?;
+    let formats = fields.map(|field| field.parse().map_err(|_| format!("m={value}: bad payload number")));
+    Ok((port, formats.collect::<Result<_, _>>()?))
+}
+
+fn profile(sdes: bool) -> &'static str {
+    if sdes { "RTP/SAVP" } else { "UDP/TLS/RTP/SAVPF" }
 }
 
 fn check_candidate(value: &str) -> Result<(), String> {
@@ -253,7 +269,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Opus and, perhaps, telephone-event, and G.711 where it is allowed; anything else in the m= line is refused.
-    fn codecs(&self, formats: &[u8], extra: Extra) -> Result<(Vec<Voice>, Option<u8>), String> {
+    fn codecs(&self, formats: &[u8], terms: Terms) -> Result<(Vec<Voice>, Option<u8>), String> {
         let (mut voices, mut events) = (Vec::new(), None);
         for format in formats {
             let prefix = format!("{format} ");
@@ -265,9 +281,9 @@ impl<'a> Attributes<'a> {
                 voices.push(Voice::Opus(*format));
             } else if is("telephone-event/8000") {
                 events = Some(*format);
-            } else if extra.pcma && fixed(PCMA, "PCMA/8000") {
+            } else if terms.pcma && fixed(PCMA, "PCMA/8000") {
                 voices.push(Voice::Pcma);
-            } else if extra.pcmu && fixed(PCMU, "PCMU/8000") {
+            } else if terms.pcmu && fixed(PCMU, "PCMU/8000") {
                 voices.push(Voice::Pcmu);
             } else {
                 return Err(format!("codec {format} ({}) is not supported", name.unwrap_or("no rtpmap")));

@@ -17,6 +17,8 @@ use webrtc_srtp::context::Context;
 use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
+use super::scenario::MediaFault;
+use super::sdp::KEY_AND_SALT;
 use super::user::Keys;
 
 /// Packets behind the newest that are still taken (RFC 3711, 3.3.2: at least 64).
@@ -43,6 +45,17 @@ pub(crate) fn certificate() -> Result<(Certificate, [u8; 32]), SecureError> {
     Ok((certificate, fingerprint))
 }
 
+/// The SRTP profiles of DTLS.
+pub(crate) fn profiles(fault: MediaFault) -> Vec<SrtpProtectionProfile> {
+    let (cm, gcm) =
+        (SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80, SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm);
+    match fault {
+        MediaFault::NoAesGcm => vec![cm],
+        MediaFault::NoAesCm => vec![gcm],
+        _ => vec![cm, gcm],
+    }
+}
+
 /// What a handshake needs.
 pub(crate) struct Handshake {
     pub(crate) wire: Wire,
@@ -53,6 +66,8 @@ pub(crate) struct Handshake {
     pub(crate) fingerprint: [u8; 32],
     /// Time before a flight is sent again.
     pub(crate) flight: Duration,
+    /// In the order of preference.
+    pub(crate) profiles: Vec<SrtpProtectionProfile>,
 }
 
 /// The secured connection; it must be held as long as the call lives.
@@ -66,10 +81,7 @@ impl Handshake {
     pub(crate) async fn run(self) -> Result<Secured, SecureError> {
         let config = Config {
             certificates: vec![self.certificate],
-            srtp_protection_profiles: vec![
-                SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-                SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
-            ],
+            srtp_protection_profiles: self.profiles,
             client_auth: ClientAuthType::RequireAnyClientCert,
             flight_interval: self.flight,
             // The chain means nothing here: the fingerprint below is the check (RFC 5763, 5).
@@ -96,6 +108,19 @@ impl Handshake {
         };
         Ok(Secured { conn, keys })
     }
+}
+
+/// The contexts of keys that stood in the SDPs, each with its salt behind it.
+pub(crate) fn keys_of(
+    ours: &[u8; KEY_AND_SALT],
+    theirs: &[u8; KEY_AND_SALT],
+) -> Result<Keys, webrtc_srtp::Error> {
+    let profile = ProtectionProfile::Aes128CmHmacSha1_80;
+    let split = |both: &[u8; KEY_AND_SALT]| {
+        let (key, salt) = both.split_at(profile.key_len());
+        context(key, salt, profile)
+    };
+    Ok(Keys { inbound: split(theirs)?, outbound: split(ours)? })
 }
 
 fn context(key: &[u8], salt: &[u8], profile: ProtectionProfile) -> Result<Context, webrtc_srtp::Error> {

@@ -11,7 +11,7 @@ use super::graph::Done;
 use super::hub::{Hub, lock};
 use super::operation::Target;
 use super::scenario::G711;
-use super::sdp::Extra;
+use super::sdp::Terms;
 
 /// Changes of these are told by webhook.
 const OBSERVED: [&str; 4] =
@@ -101,12 +101,13 @@ impl Hub {
         self.settings(number).on("callback_permission_status")
     }
 
-    /// The codecs beside Opus.
-    pub(crate) fn extra_codecs(&self, number: &BusinessNumber) -> Extra {
+    /// What the settings say of the SDP of calls.
+    pub(crate) fn terms(&self, number: &BusinessNumber) -> Terms {
         let settings = self.settings(number);
         let list = settings.calling["audio"]["additional_codecs"].as_array();
         let has = |name: &str| list.is_some_and(|list| list.iter().any(|codec| codec == name));
-        Extra { pcma: has("PCMA"), pcmu: has("PCMU") }
+        let sdes = settings.calling["srtp_key_exchange_protocol"] == "SDES";
+        Terms { pcma: has("PCMA"), pcmu: has("PCMU"), sdes }
     }
 }
 

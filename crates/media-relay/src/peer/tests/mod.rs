@@ -4,6 +4,8 @@
 mod families;
 mod hostile;
 pub(crate) mod lite;
+mod rules;
+mod sdes;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

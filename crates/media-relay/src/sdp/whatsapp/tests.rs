@@ -1,3 +1,5 @@
+mod keyed;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use super::{DtlsSetup, Extra, OPUS, Remote, TELEPHONE_EVENT, Voice};
+use super::{DtlsSetup, KEY_AND_SALT, Keyed, OPUS, Remote, TELEPHONE_EVENT, Terms, Voice, profile, sdes};
 use crate::whatsapp::random;
 use crate::whatsapp::scenario::SdpShape;
 
@@ -15,6 +15,8 @@ pub(crate) struct Local {
     pub(crate) pwd: String,
     /// As advertised; a scenario may advertise a wrong one.
     pub(crate) fingerprint: [u8; 32],
+    /// Key and salt of what we send, where keys stand in the SDP.
+    pub(crate) key: [u8; KEY_AND_SALT],
     pub(crate) ssrc: u32,
     pub(crate) stream: String,
 }
@@ -24,7 +26,8 @@ struct Parts<'a> {
     voices: &'a [Voice],
     events: Option<u8>,
     mid: &'a str,
-    setup: DtlsSetup,
+    /// Nothing where keys stand in the SDP.
+    setup: Option<DtlsSetup>,
 }
 
 impl Local {
@@ -34,22 +37,25 @@ impl Local {
             ufrag: random::base64(&random::bytes::<12>()),
             pwd: random::base64(&random::bytes::<16>()),
             fingerprint,
+            key: random::bytes(),
             ssrc: u32::from_be_bytes(random::bytes()),
             stream: random::uuid(),
         }
     }
 
-    pub(crate) fn offer(&self, shape: SdpShape, extra: Extra) -> String {
+    pub(crate) fn offer(&self, shape: SdpShape, terms: Terms) -> String {
         let mut voices = vec![Voice::Opus(OPUS)];
-        voices.extend(extra.pcma.then_some(Voice::Pcma));
-        voices.extend(extra.pcmu.then_some(Voice::Pcmu));
-        let (events, setup) = (Some(TELEPHONE_EVENT), DtlsSetup::ActPass);
+        voices.extend(terms.pcma.then_some(Voice::Pcma));
+        voices.extend(terms.pcmu.then_some(Voice::Pcmu));
+        let events = Some(TELEPHONE_EVENT);
+        let setup = (!terms.sdes).then_some(DtlsSetup::ActPass);
         self.write(&Parts { voices: &voices, events, mid: "audio", setup }, shape)
     }
 
     /// Payload numbers, their order and mid are the offerer's.
     pub(crate) fn answer(&self, offer: &Remote, setup: DtlsSetup, shape: SdpShape) -> String {
         let (voices, events, mid) = (&offer.voices, offer.telephone_event, offer.mid.as_str());
+        let setup = matches!(offer.keyed, Keyed::Dtls { .. }).then_some(setup);
         self.write(&Parts { voices, events, mid, setup }, shape)
     }
 
@@ -70,22 +76,38 @@ impl Local {
             parts.voices.iter().map(|voice| voice.payload_type().to_string()).collect();
         formats.extend(parts.events.map(|events| events.to_string()));
         let (ip, port, formats) = (self.media.ip(), self.media.port(), formats.join(" "));
-        vec![
+        let profile = profile(parts.setup.is_none());
+        let mut lines = vec![
             "v=0".to_owned(),
             format!("o=- {session} 2 IN IP4 127.0.0.1"),
             "s=-".to_owned(),
             "t=0 0".to_owned(),
             format!("a=group:BUNDLE {mid}"),
             format!("a=msid-semantic: WMS {stream}"),
-            "a=ice-lite".to_owned(),
-            format!("m=audio {port} UDP/TLS/RTP/SAVPF {formats}"),
-            format!("c=IN IP4 {ip}"),
+        ];
+        lines.extend(parts.setup.map(|_| "a=ice-lite".to_owned()));
+        lines.extend([
+            format!("m=audio {port} {profile} {formats}"),
+            format!("c=IN {} {ip}", if ip.is_ipv4() { "IP4" } else { "IP6" }),
             "a=rtcp:9 IN IP4 0.0.0.0".to_owned(),
+        ]);
+        lines
+    }
+
+    /// The key between the attributes that the captured description has around it.
+    fn keyed_transport(&self, parts: &Parts<'_>) -> Vec<String> {
+        vec![
+            format!("a=mid:{}", parts.mid),
+            "a=sendrecv".to_owned(),
+            format!("a=msid:{} WhatsAppTrack1", self.stream),
+            "a=rtcp-mux".to_owned(),
+            sdes::line(&self.key),
         ]
     }
 
     fn transport(&self, parts: &Parts<'_>, shape: SdpShape) -> Vec<String> {
         let Self { media, ufrag, pwd, stream, .. } = self;
+        let Some(setup) = parts.setup else { return self.keyed_transport(parts) };
         let (ip, port) = (media.ip(), media.port());
         let candidate = |priority: u32, ip: String, more: &str| {
             let foundation = u32::from_be_bytes(random::bytes());
@@ -108,7 +130,7 @@ impl Local {
             format!("a=ice-ufrag:{ufrag}"),
             format!("a=ice-pwd:{pwd}"),
             format!("a=fingerprint:sha-256 {fingerprint}"),
-            format!("a=setup:{}", parts.setup.as_str()),
+            format!("a=setup:{}", setup.as_str()),
             format!("a=mid:{}", parts.mid),
         ]);
         match shape {

@@ -24,7 +24,7 @@ fn our_offer_has_the_captured_shape() {
     assert_eq!(local.ufrag.len(), 16);
     (local.ufrag, local.pwd) = ("NvPeRHRlBReaRYCZ".to_owned(), "+219v9nKr3xSQIn8s+Fy8g==".to_owned());
     (local.ssrc, local.stream) = (613_016_344, "7da83f2b".to_owned());
-    let offer = local.offer(SdpShape::Modern, Extra::default());
+    let offer = local.offer(SdpShape::Modern, Terms::default());
     let fixed: Vec<&str> =
         offer.split("\r\n").filter(|line| !line.starts_with("o=") && !line.contains("candidate")).collect();
     let fingerprint = format!("a=fingerprint:sha-256 {}", ["AB"; 32].join(":"));
@@ -64,7 +64,7 @@ fn our_offer_has_the_captured_shape() {
 #[test]
 fn our_answer_mirrors_the_offer() {
     let offer = business("actpass").replace("111", "107").replace("126", "101").replace("audio\r", "0\r");
-    let remote = read_offer(&offer, Extra::default()).unwrap();
+    let remote = read_offer(&offer, Terms::default()).unwrap();
     let answer = Local::new("127.0.0.1:3480".parse().unwrap(), [1; 32]).answer(
         &remote,
         DtlsSetup::ActPass,
@@ -84,10 +84,10 @@ fn our_answer_mirrors_the_offer() {
 
 #[test]
 fn reads_a_good_answer() {
-    let remote = read_answer(&business("active"), Extra::default()).unwrap();
+    let remote = read_answer(&business("active"), Terms::default()).unwrap();
     assert_eq!((remote.opus(), remote.telephone_event, remote.ssrc), (Some(111), Some(126), Some(7)));
-    assert_eq!(remote.fingerprint[..3], [0x75, 0x85, 0x02]);
-    assert_eq!(remote.setup, DtlsSetup::Active);
+    let Keyed::Dtls { fingerprint, setup, .. } = remote.keyed else { panic!("{remote:?}") };
+    assert_eq!((&fingerprint[..3], setup), (&[0x75, 0x85, 0x02][..], DtlsSetup::Active));
 }
 
 #[test]
@@ -114,19 +114,19 @@ fn refuses_what_meta_refuses() {
         ("a=ice-ufrag:abcd\r\n", "", "ice-ufrag"),
         ("a=sendrecv", "a=inactive", "inactive"),
     ];
-    assert!(read_answer(&good, Extra::default()).is_ok());
+    assert!(read_answer(&good, Terms::default()).is_ok());
     for (from, to, why) in edits {
-        let error = read_answer(&good.replace(from, to), Extra::default()).unwrap_err();
+        let error = read_answer(&good.replace(from, to), Terms::default()).unwrap_err();
         assert!(error.contains(why), "{from:?} -> {to:?}: {error}");
     }
-    assert!(read_offer(&business("passive"), Extra::default()).is_err());
-    assert!(read_offer(&business("actpass"), Extra::default()).is_ok());
+    assert!(read_offer(&business("passive"), Terms::default()).is_err());
+    assert!(read_offer(&business("actpass"), Terms::default()).is_ok());
 }
 
 #[test]
 fn the_documented_shape_has_its_own_lines() {
     let local = Local::new("127.0.0.1:3480".parse().unwrap(), [1; 32]);
-    let offer = local.offer(SdpShape::Documented, Extra::default());
+    let offer = local.offer(SdpShape::Documented, Terms::default());
     for line in [
         " generation 0 network-cost 50 ufrag ",
         " 2113939711 2001:db8::1 ",
@@ -142,7 +142,7 @@ fn the_documented_shape_has_its_own_lines() {
 
 #[test]
 fn g711_is_there_where_it_is_allowed() {
-    let (both, none) = (Extra { pcma: true, pcmu: true }, Extra::default());
+    let (both, none) = (Terms { pcma: true, pcmu: true, sdes: false }, Terms::default());
     let local = Local::new("127.0.0.1:3480".parse().unwrap(), [1; 32]);
     let offer = local.offer(SdpShape::Modern, both);
     for line in ["SAVPF 111 8 0 126\r\n", "a=rtpmap:8 PCMA/8000\r\n", "a=rtpmap:0 PCMU/8000\r\n"] {
@@ -152,9 +152,50 @@ fn g711_is_there_where_it_is_allowed() {
     let remote = read_answer(&answer, both).unwrap();
     assert_eq!(remote.voices, [Voice::Pcma]);
     assert!(read_answer(&answer, none).unwrap_err().contains("not supported"));
-    assert!(read_answer(&answer, Extra { pcma: false, pcmu: true }).is_err());
+    assert!(read_answer(&answer, Terms { pcma: false, ..both }).is_err());
     let offer = business("actpass").replace("111 126", "0 111 8 126");
     let remote = read_offer(&offer, both).unwrap();
     let answer = local.answer(&remote, DtlsSetup::Active, SdpShape::Modern);
     assert!(answer.contains("SAVPF 0 111 8 126\r\n"), "{answer}");
+}
+
+#[test]
+fn keys_stand_in_the_sdp_where_the_number_says_so() {
+    let sdes = Terms { sdes: true, ..Terms::default() };
+    let local = Local::new("127.0.0.1:3480".parse().unwrap(), [1; 32]);
+    let offer = local.offer(SdpShape::Modern, sdes);
+    let key = crate::whatsapp::random::base64(&local.key);
+    for line in
+        ["m=audio 3480 RTP/SAVP 111 126\r\n", &format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\r\n")]
+    {
+        assert!(offer.contains(line), "{line} is missing in {offer}");
+    }
+    for absent in ["ice", "fingerprint", "setup", "candidate"] {
+        assert!(!offer.contains(absent), "{absent} in {offer}");
+    }
+    let business = |crypto: &str| {
+        format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio\r\n\
+             m=audio 40000 RTP/SAVP 111 126\r\nc=IN IP4 192.0.2.1\r\na=crypto:{crypto}\r\n\
+             a=mid:audio\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n\
+             a=rtpmap:126 telephone-event/8000\r\na=maxptime:20\r\na=ptime:20\r\na=ssrc:7 cname:x\r\n"
+        )
+    };
+    let good = business(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key}"));
+    let remote = read_answer(&good, sdes).unwrap();
+    let expected = Sdes { key: local.key, address: "192.0.2.1:40000".parse().unwrap() };
+    assert_eq!(remote.keyed, Keyed::Sdes(expected));
+    assert!(read_answer(&good, Terms::default()).is_err(), "a number with DTLS");
+    let dtls = self::business("active");
+    assert!(read_answer(&dtls, sdes).is_err(), "a number with SDES");
+    for crypto in [
+        "2 AES_CM_128_HMAC_SHA1_80 inline:AAAA",
+        "1 AES_CM_128_HMAC_SHA1_80 inline:AAAA",
+        "1 AEAD_AES_128_GCM inline:AAAA",
+    ] {
+        assert!(read_answer(&business(crypto), sdes).unwrap_err().contains("a=crypto"), "{crypto}");
+    }
+    assert!(
+        read_answer(&good.replace("a=mid", "a=setup:active\r\na=mid"), sdes).unwrap_err().contains("setup")
+    );
 }

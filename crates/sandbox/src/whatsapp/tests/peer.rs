@@ -19,7 +19,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 
 use crate::whatsapp::hub::lock;
-use crate::whatsapp::sdp::{DtlsSetup, Remote, Voice};
+use crate::whatsapp::scenario::MediaFault;
+use crate::whatsapp::sdp::{DtlsSetup, Keyed, Remote, Voice};
 use crate::whatsapp::secure::{self, Handshake, Wire};
 use crate::whatsapp::user::{Notice, Phone};
 use crate::whatsapp::webhook::sign;
@@ -298,6 +299,7 @@ impl Leg {
             client,
             fingerprint: fingerprint.try_into().unwrap(),
             flight: Duration::from_millis(200),
+            profiles: secure::profiles(MediaFault::None),
         };
         let secured = tokio::time::timeout(LIMIT, handshake.run()).await.expect("DTLS in time")?;
         let mut phone = lock(&self.phone);
@@ -341,10 +343,11 @@ fn binding_request(ufrag: &str, key: &MessageIntegrity, nominate: bool) -> Vec<u
 /// What WhatsApp's SDP promises.
 fn remote(sdp: &str) -> Remote {
     Remote {
-        ufrag: attribute(sdp, "ice-ufrag").to_owned(),
-        pwd: attribute(sdp, "ice-pwd").to_owned(),
-        fingerprint: [0; 32],
-        setup: DtlsSetup::ActPass,
+        keyed: Keyed::Dtls {
+            ufrag: attribute(sdp, "ice-ufrag").to_owned(),
+            fingerprint: [0; 32],
+            setup: DtlsSetup::ActPass,
+        },
         voices: vec![Voice::Opus(111)],
         telephone_event: Some(126),
         mid: "audio".to_owned(),

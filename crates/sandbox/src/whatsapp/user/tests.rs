@@ -6,7 +6,7 @@ use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
 use super::*;
-use crate::whatsapp::sdp::{DtlsSetup, Voice};
+use crate::whatsapp::sdp::{DtlsSetup, Keyed, Voice};
 
 /// Peak of the tone: -12 dBFS.
 const PEAK: f64 = 8_231.0;
@@ -19,10 +19,7 @@ fn context(key: u8) -> Context {
 
 fn remote(ssrc: u32) -> Remote {
     Remote {
-        ufrag: "abcd".to_owned(),
-        pwd: "x".repeat(22),
-        fingerprint: [0; 32],
-        setup: DtlsSetup::Active,
+        keyed: Keyed::Dtls { ufrag: "abcd".to_owned(), fingerprint: [0; 32], setup: DtlsSetup::Active },
         voices: vec![Voice::Opus(107)],
         telephone_event: Some(101),
         mid: "audio".to_owned(),
