@@ -10,6 +10,7 @@ mod observed;
 mod permission;
 mod records;
 mod routing;
+mod sound;
 mod to_whatsapp;
 mod torture;
 mod transfer;
