@@ -30,6 +30,10 @@ async fn health_and_metrics() -> Result<()> {
         "wa_bridge_calls_ended_total{cause=\"pbx_hung_up\",direction=\"sip_to_wa\",outcome=\"answered\"} 1";
     ensure!(text.contains(ended), "{text}");
     ensure!(text.contains("wa_bridge_calls{direction=\"sip_to_wa\",state=\"talking\"} 0"), "{text}");
+    ensure!(
+        text.contains("wa_bridge_calls_heard{heard=\"good\",side=\"pbx\",stream=\"from\"} 0"),
+        "no call lives: {text}"
+    );
     Ok(())
 }
 

@@ -1,11 +1,15 @@
 //! What `/metrics` tells (Prometheus text format).
 
+mod quality;
+
+use media_relay::CallQuality;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::alarm::Alarm;
 use crate::call::action::Outcome;
 use crate::call::machine::Phase;
 use crate::record::Direction;
+use quality::Quality;
 
 /// The metrics of the bridge.
 #[derive(Debug)]
@@ -22,6 +26,7 @@ pub(crate) struct Metrics {
     counters: IntGaugeVec,
     draining: IntGauge,
     alarms: IntGaugeVec,
+    quality: Quality,
 }
 
 impl Metrics {
@@ -74,6 +79,7 @@ impl Metrics {
                 Opts::new("wa_bridge_alarm", "1 for each alarm that lasts"),
                 &["alarm", "subject"],
             )?,
+            quality: Quality::new(&registry)?,
             registry,
         };
         metrics.registry.register(Box::new(metrics.calls.clone()))?;
@@ -106,6 +112,16 @@ impl Metrics {
     pub(crate) fn ended(&self, direction: Direction, outcome: &Outcome) {
         let answered = if outcome.answered.is_some() { "answered" } else { "unanswered" };
         self.ended.with_label_values(&[direction.label(), answered, outcome.cause.row().label]).inc();
+    }
+
+    /// How a call was heard that is over.
+    pub(crate) fn heard(&self, quality: &CallQuality) {
+        self.quality.ended(quality);
+    }
+
+    /// How those are heard that live, in place of those before.
+    pub(crate) fn hearing(&self, qualities: &[CallQuality]) {
+        self.quality.live(qualities);
     }
 
     pub(crate) fn refused(&self, cause: &str) {

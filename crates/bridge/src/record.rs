@@ -57,7 +57,7 @@ pub(crate) fn tell(direction: Direction, outcome: &Outcome, media: Option<&Summa
         talked_s = talked,
         lasted_ms = millis(Some(outcome.ended)),
         whatsapp_ended = outcome.whatsapp_ended,
-        media = ?media,
+        media = media.map(tracing::field::display),
         "call ended: {}",
         row.phrase
     );

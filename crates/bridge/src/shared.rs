@@ -115,6 +115,7 @@ impl Shared {
         for (what, value) in media.all() {
             self.metrics.set("media", what, value);
         }
+        self.metrics.hearing(&self.relay.qualities());
         self.metrics.trunks(&self.trunks.read());
         self.metrics.alarms(&self.alarms.active());
         for (what, value) in self.directory.counts() {

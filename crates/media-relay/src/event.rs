@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::path::{Party, PathCounters};
+use crate::quality::CallQuality;
 
 /// What happened on an audio path. `Closed` is the last, and comes once.
 #[derive(Debug)]
@@ -75,6 +76,8 @@ pub struct Summary {
     pub refused: u64,
     /// From the start of ICE until DTLS was up.
     pub setup: Option<Duration>,
+    /// How well it was heard.
+    pub quality: CallQuality,
 }
 
 impl fmt::Display for Summary {
@@ -84,6 +87,13 @@ impl fmt::Display for Summary {
             f,
             "pbx in {} out {}, whatsapp in {} out {}, refused {}",
             pbx.received, pbx.sent, whatsapp.received, whatsapp.sent, self.refused
-        )
+        )?;
+        let CallQuality { pbx, whatsapp } = &self.quality;
+        for (side, figure) in [("pbx", pbx.mos), ("whatsapp", whatsapp.mos)] {
+            if let Some(mos) = figure.mean() {
+                write!(f, ", {side} mos {mos:.2}")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -235,7 +235,7 @@ impl Told {
 
     /// A packet of ours.
     pub fn sent(&mut self, now: Instant, packet: &[u8]) {
-        self.0.sent(now, packet);
+        self.0.sent(now, packet, Some(8000));
     }
 
     /// A report of theirs. Whether it is one.
@@ -245,7 +245,7 @@ impl Told {
 
     /// Our report, where one is due; `unix` is the time since 1970.
     pub fn handle_timeout(&mut self, now: Instant, unix: Duration, buffer: &mut [u8]) -> Option<usize> {
-        self.0.handle_timeout(now, Ntp::from_unix(unix), 8000, buffer)
+        self.0.handle_timeout(now, Ntp::from_unix(unix), buffer)
     }
 
     /// When one is due.

@@ -9,6 +9,8 @@ mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hold;
+#[doc(hidden)]
+pub mod measuring;
 mod options;
 mod path;
 mod peer;

@@ -18,7 +18,7 @@ pub struct Figure {
 
 impl Figure {
     /// Takes the value of a second.
-    pub(crate) fn take(&mut self, value: f32) {
+    pub fn take(&mut self, value: f32) {
         let is_first = self.count == 0;
         self.least = if is_first { value } else { self.least.min(value) };
         self.most = if is_first { value } else { self.most.max(value) };

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,11 +15,16 @@ use crate::options::SessionOptions;
 use crate::path::{AudioPath, LineSeed, PathConfig};
 use crate::peer::{Credentials, Identity, WhatsAppPeer};
 use crate::ports::PortPool;
+use crate::quality::CallQuality;
+use crate::rtp::report::Reports;
 use crate::sdp::crypto::Keys;
 use crate::sdp::whatsapp;
 use crate::session::AudioSession;
 use crate::side::{Side, WhatsAppSide};
-use crate::worker::{self, BindError, Call, Command, MediaSocket, RelayCounters, WorkerHandle};
+use crate::worker::{
+    self, BindError, Call, CallReports, Command, MediaSocket, QualityCell, RelayCounters, Sockets,
+    WorkerHandle,
+};
 
 /// What a relay needs to know.
 #[derive(Debug, Clone)]
@@ -94,6 +99,29 @@ struct Inner {
     workers: Vec<WorkerHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_id: AtomicU64,
+    qualities: Mutex<Qualities>,
+}
+
+/// The figures of the open paths.
+#[derive(Default)]
+struct Qualities {
+    cells: Vec<Weak<QualityCell>>,
+    /// With so many the closed ones are taken out: twice as many as were open then.
+    full: usize,
+}
+
+impl Qualities {
+    fn add(&mut self, cell: &Arc<QualityCell>) {
+        if self.cells.len() >= self.full {
+            self.clear();
+            self.full = 2 * self.cells.len().max(32);
+        }
+        self.cells.push(Arc::downgrade(cell));
+    }
+
+    fn clear(&mut self) {
+        self.cells.retain(|cell| cell.strong_count() > 0);
+    }
 }
 
 impl Relay {
@@ -122,6 +150,7 @@ impl Relay {
             workers: Vec::with_capacity(count),
             threads: Mutex::default(),
             next_id: AtomicU64::new(1),
+            qualities: Mutex::default(),
         };
         for number in 0..count {
             // Should one not start, dropping `inner` stops those before it.
@@ -140,8 +169,10 @@ impl Relay {
         events: Box<dyn FnMut(MediaEvent) + Send>,
     ) -> Result<AudioSession, OpenError> {
         let inner = &*self.0;
-        let pbx = bind(&inner.pbx_ports, inner.pbx.bind)?;
-        let whatsapp = bind(&inner.whatsapp_ports, inner.whatsapp.bind)?;
+        let (pbx, pbx_rtcp) =
+            opened(inner.pbx.bind, MediaSocket::bind_pair(&inner.pbx_ports, inner.pbx.bind))?;
+        let whatsapp = inner.whatsapp.bind;
+        let whatsapp = opened(whatsapp, MediaSocket::bind(&inner.whatsapp_ports, whatsapp))?;
         let credentials = Credentials::draw().map_err(|_| OpenError::NoRandom)?;
         let (to_whatsapp, to_pbx) = (line_seed()?, line_seed()?);
 
@@ -166,10 +197,26 @@ impl Relay {
             opus_complexity: inner.opus_complexity,
             options: options.clone(),
         });
-        let call = Box::new(Call::new((pbx, whatsapp), peer, path, events));
+        let quality = Arc::new(QualityCell::default());
+        let reports = |ssrc, cname| Ok(Reports::new(ssrc, cname, u64::from_be_bytes(random()?)));
+        let reports = CallReports::new(
+            reports(to_pbx.ssrc, hex::encode(random::<8>()?))?,
+            reports(to_whatsapp.ssrc, description.cname.clone())?,
+            Arc::clone(&quality),
+        );
+        let sockets = Sockets { pbx, pbx_rtcp, whatsapp };
+        let call = Box::new(Call::new(sockets, peer, path, reports, events));
         let id = inner.next_id.fetch_add(1, Relaxed);
         let worker = self.hand_over(id, call)?;
-        Ok(AudioSession { id, worker, whatsapp: description, pbx: pbx_address })
+        inner.qualities.lock().unwrap_or_else(PoisonError::into_inner).add(&quality);
+        Ok(AudioSession { id, worker, whatsapp: description, pbx: pbx_address, quality })
+    }
+
+    /// How well each open path is heard, as of its last whole second.
+    pub fn qualities(&self) -> Vec<CallQuality> {
+        let mut qualities = self.0.qualities.lock().unwrap_or_else(PoisonError::into_inner);
+        qualities.clear();
+        qualities.cells.iter().filter_map(|cell| Some(cell.upgrade()?.read())).collect()
     }
 
     /// What all workers have counted.
@@ -214,8 +261,8 @@ impl Drop for Inner {
     }
 }
 
-fn bind(pool: &Arc<PortPool>, ip: IpAddr) -> Result<MediaSocket, OpenError> {
-    MediaSocket::bind(pool, ip).map_err(|error| match error {
+fn opened<T>(ip: IpAddr, bound: Result<T, BindError>) -> Result<T, OpenError> {
+    bound.map_err(|error| match error {
         BindError::NoPort => OpenError::NoPort,
         BindError::Io(error) if is_exhausted(&error) => OpenError::NoDescriptor,
         BindError::Io(error) => OpenError::Bind(ip, error),

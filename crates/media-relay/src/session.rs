@@ -1,17 +1,19 @@
 //! The control handle of one call's audio path.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::announcement::Announcement;
 use crate::hold::HoldSound;
 use crate::path::{DigitMode, Party, WhatsAppFormats};
 use crate::peer::{Credentials, DtlsRole, Far, RemotePeer, SdesPeer};
+use crate::quality::CallQuality;
 use crate::rtp::dtmf;
 use crate::sdp::pbx::Codec;
 use crate::sdp::{SdpError, pbx, whatsapp};
 use crate::tone::Tone;
-use crate::worker::{Command, WhatsAppRemote, WorkerHandle};
+use crate::worker::{Command, QualityCell, WhatsAppRemote, WorkerHandle};
 
 /// Who made the offer towards WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,7 @@ pub struct AudioSession {
     pub(crate) worker: WorkerHandle,
     pub(crate) whatsapp: whatsapp::Local,
     pub(crate) pbx: SocketAddr,
+    pub(crate) quality: Arc<QualityCell>,
 }
 
 impl AudioSession {
@@ -183,6 +186,12 @@ impl AudioSession {
     /// towards WhatsApp, whose phone would take it for an answered call.
     pub fn open(&self) {
         self.send(Command::OpenGate(self.id));
+    }
+
+    /// How well the call has been heard so far, as of the last whole second. All of it comes once more
+    /// in the [`Summary`](crate::Summary).
+    pub fn quality(&self) -> CallQuality {
+        self.quality.read()
     }
 
     fn send(&self, command: Command) {

@@ -2,9 +2,11 @@
 //!
 //! `./x bench media` builds and runs it; docs/performance.md says what the columns mean.
 
+mod codec;
 mod load;
 mod measure;
 mod ng;
+mod packet;
 mod peer;
 mod relay;
 mod sound;
@@ -41,6 +43,9 @@ struct Arguments {
     /// Seconds that each run is measured for.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Our relay's effort in encoding Opus, 0 to 10.
+    #[arg(long, default_value_t = 5)]
+    complexity: u8,
     /// Runs of each row.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
@@ -56,7 +61,9 @@ struct Arguments {
 enum Part {
     /// Our relay, steered over standard input: what the benchmark starts.
     #[command(hide = true)]
-    Relay,
+    Relay { complexity: u8 },
+    /// What SRTP asks for a packet, and libopus for a frame; no relay, no network.
+    Costs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,8 +80,14 @@ enum Which {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if matches!(arguments.part, Some(Part::Relay)) {
-        return relay::serve();
+    match arguments.part {
+        Some(Part::Relay { complexity }) => return relay::serve(complexity),
+        Some(Part::Costs) => {
+            packet::print()?;
+            println!();
+            return codec::print();
+        }
+        None => {}
     }
     measure::prepare()?;
     measure::pin(arguments.load_core)?;
@@ -102,9 +115,10 @@ fn plan(arguments: &Arguments) -> Vec<(Work, usize, Kind)> {
         (Work::Pass, 200, true),
         (Work::Pass, 500, true),
         (Work::Pass, 700, true),
+        // More than rtpengine carries on a core.
+        (Work::Pass, 1000, false),
         (Work::Transcode, 20, true),
         (Work::Transcode, 40, true),
-        // More than rtpengine carries on a core.
         (Work::Transcode, 100, false),
         (Work::Transcode, 140, false),
     ];
@@ -132,7 +146,7 @@ fn plan(arguments: &Arguments) -> Vec<(Work, usize, Kind)> {
 
 fn run(arguments: &Arguments, work: Work, calls: usize, kind: Kind) -> Result<Row> {
     let seconds = arguments.seconds.unwrap_or(if arguments.quick { 6 } else { 10 });
-    let mut subject = Subject::start(kind, arguments.core, arguments.load_core)?;
+    let mut subject = Subject::start(kind, arguments.complexity, (arguments.core, arguments.load_core))?;
     // It settles before its memory is read.
     std::thread::sleep(Duration::from_millis(300));
     let outcome = Load::new(work)?.run(&mut subject, calls, Duration::from_secs(seconds))?;

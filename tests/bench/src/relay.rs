@@ -16,8 +16,8 @@ struct Call {
 }
 
 /// Serves until the input ends.
-pub(crate) fn serve() -> Result<()> {
-    let relay = Relay::start(config())?;
+pub(crate) fn serve(opus_complexity: u8) -> Result<()> {
+    let relay = Relay::start(config(opus_complexity))?;
     let mut calls = HashMap::new();
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -29,14 +29,14 @@ pub(crate) fn serve() -> Result<()> {
 }
 
 /// One worker, because the process has one core.
-fn config() -> RelayConfig {
+fn config(opus_complexity: u8) -> RelayConfig {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let side = |ports| Side { bind: here, advertised: here, ports };
     RelayConfig {
         pbx: side(20_000..=29_999),
         whatsapp: side(10_000..=19_999).into(),
         workers: 1,
-        opus_complexity: 5,
+        opus_complexity,
         port_rest: RelayConfig::DEFAULT_PORT_REST,
     }
 }

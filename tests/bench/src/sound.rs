@@ -144,7 +144,7 @@ fn decode(decoder: &mut Decoder, payload: &[u8]) -> Result<Vec<i16>> {
 
 /// Something like speech: syllables of a glottal pulse whose pitch wanders, through three formants; between some a
 /// hiss, between others a pause.
-fn speech(rate: usize) -> Vec<i16> {
+pub(crate) fn speech(rate: usize) -> Vec<i16> {
     let total = rate / 50 * PACKETS;
     let mut chance = Chance(7);
     let mut samples = Vec::with_capacity(total);

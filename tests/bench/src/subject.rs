@@ -47,12 +47,12 @@ impl Drop for Owned {
 }
 
 impl Subject {
-    /// Starts it on `core`; our own process goes back to `ours`.
-    pub(crate) fn start(kind: Kind, core: usize, ours: usize) -> Result<Self> {
+    /// Starts it on the first core; our own process goes back to the second.
+    pub(crate) fn start(kind: Kind, complexity: u8, (core, ours): (usize, usize)) -> Result<Self> {
         // A child inherits where we may run.
         pin(core)?;
         let started = match kind {
-            Kind::Ours => start_ours(),
+            Kind::Ours => start_ours(complexity),
             Kind::Rtpengine => start_rtpengine(),
         };
         pin(ours)?;
@@ -157,9 +157,9 @@ impl Subject {
     }
 }
 
-fn start_ours() -> Result<Subject> {
+fn start_ours(complexity: u8) -> Result<Subject> {
     let mut child = Command::new(std::env::current_exe()?)
-        .arg("relay")
+        .args(["relay", &complexity.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

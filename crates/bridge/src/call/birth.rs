@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use media_relay::sdp::crypto::Masked;
 use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::{SdpError, whatsapp};
 use media_relay::{Announcement, AudioSession, OpenError, SessionOptions};
@@ -130,7 +131,7 @@ fn try_from_pbx(
     span.record("sip_call_id", request.headers.call_id().unwrap_or_default());
     span.in_scope(|| {
         info!(trunk = route.trunk.name, callee = %shared.masked(&route.callee), "call from the PBX");
-        debug!(sdp = %String::from_utf8_lossy(&request.body), "offer of the PBX");
+        debug!(sdp = %Masked(&request.body), "offer of the PBX");
     });
     let pbx = Pbx::new(route.trunk, shared.targets(route.trunk)).with_leg(leg, state);
     session.set_digits(pbx.digits());
@@ -210,6 +211,9 @@ fn try_from_whatsapp(
     if !shared.directory.claim(shared.now(), &connect.wacid, &mailbox) {
         return Ok(());
     }
+    if remote.keying() != incoming.number.audio.keying {
+        warn!(keying = ?remote.keying(), "WhatsApp has other keys for this number than number.srtp says: answered in its way");
+    }
     let id = &facts.mark.call;
     let span = span(id, Direction::WaToSip);
     span.record("sip_call_id", id.as_str());
@@ -217,7 +221,7 @@ fn try_from_whatsapp(
     span.in_scope(|| {
         let caller = connect.caller.user().unwrap_or("anonymous");
         info!(trunk = trunk.name, caller = %shared.masked(&caller), "call from WhatsApp");
-        debug!(sdp = offer, "offer of WhatsApp");
+        debug!(sdp = %Masked(offer.as_bytes()), "offer of WhatsApp");
     });
     session.set_digits(pbx.digits());
     let settings = pbx.settings(shared.config().calls);
@@ -334,11 +338,18 @@ fn facts(shared: &Shared, direction: Direction, sip_call_id: Option<&str>) -> Fa
 /// What will be told to the PBX and heard from it.
 fn negotiation(shared: &Shared, session: &AudioSession, trunk: &Trunk) -> Negotiation {
     Negotiation::new(session.pbx_address(), shared.session_id(), trunk.codecs.clone())
+        .with_srtp(trunk.srtp, shared.random())
 }
 
 /// What the configuration says of the audio between this number and this trunk.
-fn session_options(media: &crate::config::Media, _number: &Number, _trunk: &Trunk) -> SessionOptions {
-    SessionOptions { jitter: media.jitter, ..SessionOptions::default() }
+fn session_options(media: &crate::config::Media, number: &Number, _trunk: &Trunk) -> SessionOptions {
+    SessionOptions {
+        jitter: media.jitter,
+        untouched: number.audio.prefers_g711,
+        keying: number.audio.keying,
+        additional_codecs: number.audio.additional_codecs.clone(),
+        ..SessionOptions::default()
+    }
 }
 
 fn open_session(

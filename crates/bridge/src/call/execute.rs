@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use media_relay::WaRole;
+use media_relay::sdp::crypto::Masked;
 use sip_core::{Command, Reply};
 use tracing::{Instrument, debug, error, warn};
 use wa_signaling::{ErrorKind, GraphError, Wacid};
@@ -98,7 +99,7 @@ impl CallTask {
             return;
         };
         let (callee, offer, echo) = (callee.clone(), media.session.whatsapp_offer(), self.mark().to_string());
-        debug!(sdp = offer, "offer to WhatsApp");
+        debug!(sdp = %Masked(offer.as_bytes()), "offer to WhatsApp");
         self.keep(End::Terminate);
         let (shared, remains) = (Arc::clone(&self.shared), Arc::clone(&self.remains));
         let number = Arc::clone(&remains.number);
@@ -176,6 +177,9 @@ impl CallTask {
         self.alarm(outcome);
         self.count(outcome);
         self.shared.metrics.ended(self.direction(), outcome);
+        if let Some(summary) = &self.summary {
+            self.shared.metrics.heard(&summary.quality);
+        }
         record::tell(self.direction(), outcome, self.summary.as_ref());
         self.record(outcome);
     }

@@ -165,6 +165,13 @@ mod tests {
         let reply = not_acceptable(&SdpError::NoCommonCodec, "192.0.2.1");
         assert_eq!(reply.status, 488);
         assert_eq!(reply.headers.last(), Some(&field("Warning", "305 192.0.2.1 \"no codec in common\"")));
+        // The trunk's policy is told with what to do about it.
+        for error in [SdpError::SecureOnly, SdpError::PlainOnly, SdpError::DtlsOnly] {
+            let reply = not_acceptable(&error, "192.0.2.1");
+            let warning = &reply.headers.last().expect("a Warning").1;
+            assert_eq!(reply.status, 488);
+            assert!(warning.starts_with("302 192.0.2.1 \"") && warning.contains("let the PBX"), "{warning}");
+        }
         let hostile = SdpError::Malformed("x\"\r\nVia: y".to_owned());
         let reply = not_acceptable(&hostile, "192.0.2.1");
         let warning = &reply.headers.last().expect("a Warning").1;

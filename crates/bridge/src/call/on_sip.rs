@@ -251,7 +251,8 @@ impl CallTask {
     pub(super) fn negotiation(&self) -> Option<Negotiation> {
         let media = self.media.as_ref()?;
         let (local, codecs) = (media.session.pbx_address(), self.pbx.codecs.clone());
-        Some(Negotiation::new(local, self.shared.session_id(), codecs))
+        let negotiation = Negotiation::new(local, self.shared.session_id(), codecs);
+        Some(negotiation.with_srtp(self.pbx.srtp, self.shared.random()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What comes from WhatsApp: webhooks and replies of the Graph API become events of the call machine.
 
+use media_relay::sdp::crypto::Masked;
 use media_relay::sdp::whatsapp;
 use tracing::{debug, warn};
 use wa_signaling::webhook::event::Connect;
@@ -87,7 +88,7 @@ impl CallTask {
             return;
         }
         let sdp = connect.session.as_ref().map_or("", |session| session.sdp.as_str());
-        debug!(sdp, "answer of WhatsApp");
+        debug!(sdp = %Masked(sdp.as_bytes()), "answer of WhatsApp");
         let usable = match whatsapp::parse(sdp) {
             Ok(remote) => {
                 if let Some(media) = &mut self.media {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media_relay::DigitMode;
-use media_relay::sdp::pbx::Codec;
+use media_relay::sdp::pbx::{Codec, Security};
 use sip_core::message::{Response, Scheme};
 use sip_core::{Flow, LegId, OwnRequestId, RequestId};
 
@@ -43,6 +43,7 @@ pub(super) struct Referral {
 pub(crate) struct Pbx {
     pub(super) manners: Manners,
     pub(super) codecs: Vec<Codec>,
+    pub(super) srtp: Security,
     /// Where calls to the trunk go.
     targets: Vec<Flow>,
     pub(super) legs: BTreeMap<LegId, PbxLeg>,
@@ -61,6 +62,7 @@ impl Pbx {
         Self {
             manners: Manners::of(trunk),
             codecs: trunk.codecs.clone(),
+            srtp: trunk.srtp,
             targets,
             legs: BTreeMap::new(),
             heard: None,
@@ -175,6 +177,7 @@ mod tests {
         let mut pbx = Pbx {
             manners: Manners { redirect, ..Manners::default() },
             codecs: vec![Codec::Pcmu],
+            srtp: Security::Refuse,
             targets: vec![flow("10.0.0.5:5060"), flow("10.0.0.6:5060")],
             legs: BTreeMap::new(),
             heard: None,

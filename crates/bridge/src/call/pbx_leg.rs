@@ -4,6 +4,8 @@
 //! several: the 2xx, a provisional response, the ACK. Here all of them come to one question: is there
 //! an agreement, and what is to be said now?
 
+use std::fmt;
+
 use media_relay::sdp::SdpError;
 use media_relay::sdp::negotiation::Negotiation;
 use media_relay::sdp::pbx::Media;
@@ -24,7 +26,6 @@ enum Open {
 }
 
 /// One SIP leg of a call.
-#[derive(Debug)]
 pub(crate) struct PbxLeg {
     /// The path to the PBX.
     pub(crate) flow: Flow,
@@ -39,8 +40,21 @@ pub(crate) struct PbxLeg {
     early: Option<String>,
 }
 
+/// Without our answer, which may hold keys.
+impl fmt::Debug for PbxLeg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flow, open, agreed, .. } = self;
+        f.debug_struct("PbxLeg")
+            .field("flow", flow)
+            .field("open", open)
+            .field("agreed", agreed)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is to be done about a response to our INVITE.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) struct Heard {
     /// Whether there is an agreement now.
     pub(crate) usable: bool,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media_relay::sdp::crypto::Masked;
 use media_relay::tone;
 use sip_core::message::Method;
 use sip_core::{Body, Command, LegId, Reply, RequestId};
@@ -94,7 +95,7 @@ impl CallTask {
             }
             invite.request_uri = contact;
         }
-        debug!(sdp = offer, peer = %plan.flow.peer, "INVITE to the PBX");
+        debug!(sdp = %Masked(offer.as_deref().unwrap_or_default().as_bytes()), peer = %plan.flow.peer, "INVITE to the PBX");
         self.shared.sip.send(Command::Invite { leg, invite: Box::new(invite) }).await;
     }
 

@@ -47,6 +47,11 @@ impl Config {
                     "trunk {name:?}: tls.verify = \"none\": whoever is between this bridge and the PBX can take its calls"
                 ));
             }
+            if trunk.shows_keys(&self.sip) {
+                warnings.push(format!(
+                    "trunk {name:?}: the keys of its SRTP stand in its SIP, which goes over UDP or TCP: whoever reads that can listen; give it a target like \"sips:pbx.example.com\" and a [[sip.listener]] with transport = \"tls\""
+                ));
+            }
             if trunk.auth.is_none() && trunk.sources.iter().any(super::Network::is_everything) {
                 warnings.push(format!(
                     "trunk {name:?}: anybody may call at its cost: its sources are every address, and auth demands no password"

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media_relay::sdp::pbx::Security;
 use sip_core::{Reliable, SessionTimer};
 
 use super::error::Place;
@@ -117,6 +118,12 @@ impl Checker<'_> {
             self.report.add(&place, "is less than min_se_s: ask for no less than the PBX may");
         }
         Some(Session { timer, reliable: reliable?, offer: offer? })
+    }
+
+    pub(super) fn srtp(&mut self, field: Field<String>) -> Option<Security> {
+        let known =
+            [("refuse", Security::Refuse), ("offer", Security::Offer), ("require", Security::Require)];
+        self.choice(field, &known).or(Security::Refuse)
     }
 
     pub(super) fn ringback(&mut self, how: Field<String>, country: Field<String>) -> Option<Ringback> {

@@ -57,6 +57,7 @@ pub use trunk::{
 pub use valid::{Admin, Config, Log, LogFormat, Media, MediaSide, Number};
 pub use value::Network;
 pub use webhook::{Webhook, WebhookTls};
+pub use whatsapp::NumberAudio;
 
 use error::{Place, Report};
 

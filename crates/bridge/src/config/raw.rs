@@ -141,6 +141,7 @@ tables! {
         nat: text -> Field<String>,
         tcp_for_large: flag -> Field<bool>,
         dtmf: text -> Field<String>,
+        srtp: text -> Field<String>,
         ringback: text -> Field<String>,
         ringback_country: text -> Field<String>,
         transfer: flag -> Field<bool>,
@@ -247,6 +248,9 @@ tables! {
         permission: text -> Field<String>,
         permission_request: optional -> Option<PermissionRequest>,
         waba_id: text -> Field<String>,
+        srtp: text -> Field<String>,
+        additional_codecs: texts -> Field<Vec<Field<String>>>,
+        prefer: text -> Field<String>,
     }
     PermissionRequest {
         text: text -> Field<String>,

@@ -99,6 +99,7 @@ impl Checker<'_> {
         let nat = self.choice(raw.nat, &nat).or(Nat::Auto);
         let dtmf = [("rfc4733", Dtmf::Rfc4733), ("info", Dtmf::InfoRelay), ("info_dtmf", Dtmf::InfoDtmf)];
         let dtmf = self.choice(raw.dtmf, &dtmf).or(Dtmf::Rfc4733);
+        let srtp = self.srtp(raw.srtp);
         let ringback = self.ringback(raw.ringback, raw.ringback_country);
         let tls = self.tls(raw.tls);
         let has_auth = raw.auth.is_some();
@@ -141,6 +142,7 @@ impl Checker<'_> {
             transfer: raw.transfer.or(true)?,
             redirect: raw.redirect.or(false)?,
             dtmf: dtmf?,
+            srtp: srtp?,
             ringback: ringback?,
             dialling: dialling?,
         })
@@ -234,6 +236,7 @@ impl Checker<'_> {
         let no_pbx = self.no_pbx(raw.no_pbx, raw.no_pbx_announcement);
         let permission = self.permission(raw.permission, raw.permission_request);
         let waba_id = raw.waba_id.check(self.report, |text| value::graph_id(&text)).optional();
+        let audio = self.number_audio(raw.srtp, raw.additional_codecs, raw.prefer);
         let (hours, closed_announcement) = closed?;
         Some(Number {
             phone_number_id: id?.parse().ok()?,
@@ -246,6 +249,7 @@ impl Checker<'_> {
             no_pbx: no_pbx?,
             permission: permission?,
             waba_id: waba_id?,
+            audio: audio?,
         })
     }
 

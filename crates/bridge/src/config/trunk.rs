@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use media_relay::sdp::pbx::Codec;
+use media_relay::sdp::pbx::{Codec, Security};
 use media_relay::tone::Tone;
 use sip_core::auth::{self, Account, Algorithm, Realm};
-use sip_core::{Nat, Registrar, Reliable, SessionTimer, TrunkId, TrunkProfile};
+use sip_core::{Nat, Registrar, Reliable, SessionTimer, Transport, TrunkId, TrunkProfile};
 use wa_signaling::PhoneNumberId;
 
 use super::secret::LiveSecret;
+use super::sip::Sip;
 use super::value::Network;
 use crate::routing::dialled::Dialling;
 use crate::trunk::limit::Limits;
@@ -73,6 +74,8 @@ pub struct Trunk {
     pub redirect: bool,
     /// How digits from WhatsApp reach it; from it, all ways are taken.
     pub dtmf: Dtmf,
+    /// Whether its audio is encrypted, by keys in the SDP.
+    pub srtp: Security,
     /// What its caller hears while WhatsApp rings.
     pub ringback: Ringback,
     /// What it means by what it dials.
@@ -80,6 +83,18 @@ pub struct Trunk {
 }
 
 impl Trunk {
+    /// Whether a key in its SDP can be read on the way: some target is not spoken to by TLS, or it has no
+    /// TLS listener to call.
+    pub(super) fn shows_keys(&self, sip: &Sip) -> bool {
+        let is_tls = |transport| transport == Some(Transport::Tls);
+        let goes_open = match &self.targets {
+            Targets::Registered => false,
+            Targets::List(aims) => aims.iter().any(|aim| !is_tls(aim.target.transport)),
+        };
+        let comes_open = !sip.listeners.iter().any(|listener| is_tls(Some(listener.transport)));
+        self.srtp != Security::Refuse && (goes_open || comes_open)
+    }
+
     /// What the SIP endpoint is told of it.
     #[must_use]
     pub fn profile(&self) -> TrunkProfile {

@@ -24,6 +24,7 @@ use super::table::{self, Field, SecretAt};
 use super::trunk::Trunk;
 use super::value::{self, within};
 use super::webhook::Webhook;
+use super::whatsapp::NumberAudio;
 use crate::call::machine::{AnswerOn, InviteAfter, Settings};
 use crate::routing::hours::Schedule;
 use crate::routing::incoming::{NoPbx, Route};
@@ -134,6 +135,8 @@ pub struct Number {
     pub permission: Permission,
     /// Its WhatsApp Business Account, where it is another than [`Graph::waba_id`].
     pub waba_id: Option<String>,
+    /// How WhatsApp's side of its audio is spoken.
+    pub audio: NumberAudio,
 }
 
 impl Number {

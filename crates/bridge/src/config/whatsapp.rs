@@ -1,8 +1,9 @@
-//! The audio towards WhatsApp: `[media.whatsapp]`. Pure.
+//! The audio towards WhatsApp: `[media.whatsapp]`, and what each number says of its own. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use media_relay::WhatsAppSide;
+use media_relay::sdp::pbx::Codec;
+use media_relay::{Keying, WhatsAppSide};
 
 use super::error::Place;
 use super::overlap::{Claim, Use};
@@ -13,7 +14,53 @@ use super::value;
 
 const BOTH: &str = "advertised = [\"192.0.2.10\", \"2001:db8::10\"]";
 
+/// The codecs that WhatsApp may speak beside Opus, in our words.
+const G711: [(&str, Codec); 2] = [("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
+
+/// How WhatsApp's side of a number's audio is spoken; as the number's settings at WhatsApp say.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct NumberAudio {
+    /// How the keys are exchanged.
+    pub keying: Keying,
+    /// The codecs beside Opus, the best first.
+    pub additional_codecs: Vec<Codec>,
+    /// Whether G.711 goes before Opus where both sides have it.
+    pub prefers_g711: bool,
+}
+
+impl NumberAudio {
+    /// Its codecs beside Opus in Graph's words.
+    #[must_use]
+    pub fn graph_codecs(&self) -> Vec<String> {
+        self.additional_codecs.iter().map(|codec| codec.to_string().to_ascii_uppercase()).collect()
+    }
+}
+
 impl Checker<'_> {
+    pub(super) fn number_audio(
+        &mut self,
+        srtp: Field<String>,
+        codecs: Field<Vec<Field<String>>>,
+        prefer: Field<String>,
+    ) -> Option<NumberAudio> {
+        let keying = self.choice(srtp, &[("dtls", Keying::Dtls), ("sdes", Keying::Sdes)]);
+        let place = codecs.place.clone();
+        let additional_codecs = match codecs.value {
+            Given::Absent => Some(Vec::new()),
+            Given::Wrong => None,
+            Given::Good(items) => self.each_once(&place, items, &G711, "a codec"),
+        };
+        let place = prefer.place.clone();
+        let prefers_g711 = self.choice(prefer, &[("opus", false), ("g711", true)]).or(false);
+        if prefers_g711 == Some(true) && additional_codecs.as_ref().is_some_and(Vec::is_empty) {
+            const REMEDY: &str =
+                "write additional_codecs = [\"pcmu\", \"pcma\"] too, and enable them at WhatsApp";
+            self.report.add(&place, format!("\"g711\" is nothing that this number has: {REMEDY}"));
+        }
+        let (additional_codecs, prefers_g711) = (additional_codecs?, prefers_g711?);
+        Some(NumberAudio { keying: keying.or(Keying::Dtls)?, additional_codecs, prefers_g711 })
+    }
+
     /// A socket on `::` takes both IP versions, so that is what two advertised addresses need.
     pub(super) fn whatsapp_side(
         &mut self,

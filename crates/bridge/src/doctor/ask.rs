@@ -116,6 +116,7 @@ impl Asker<'_> {
             id: id.to_string(),
             display: number.display.clone(),
             waba: self.waba_of(number),
+            audio: number.audio.clone(),
             token,
             info: None,
             settings: None,

@@ -4,6 +4,8 @@ use wa_signaling::graph::account::{NumberInfo, SubscribedApp, Subscription, Toke
 use wa_signaling::graph::error::GraphError;
 use wa_signaling::graph::settings::CallingSettings;
 
+use crate::config::NumberAudio;
+
 /// Everything that the findings are made of.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -109,6 +111,8 @@ pub struct Number {
     pub display: String,
     /// Its WABA, if one is configured.
     pub waba: Option<String>,
+    /// How its audio is configured to be keyed and coded at WhatsApp.
+    pub audio: NumberAudio,
     /// What its token is worth; nothing: not asked, for want of an app token.
     pub token: Option<Result<TokenInfo, GraphError>>,
     /// The number at Graph; nothing: not asked.

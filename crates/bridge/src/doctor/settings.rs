@@ -1,5 +1,6 @@
 //! Findings about the calling settings of a number. Pure.
 
+use media_relay::Keying;
 use wa_signaling::graph::settings::{CallingSettings, KeyExchange, Restriction, SettingsChange};
 
 use super::facts::{Facts, Number};
@@ -7,6 +8,7 @@ use super::hours;
 use super::judge::refused;
 use super::token::date;
 use super::{Action, Finding, Fix};
+use crate::config::NumberAudio;
 
 pub(super) fn findings(number: &Number, facts: &Facts) -> Vec<Finding> {
     let settings = match &number.settings {
@@ -16,7 +18,12 @@ pub(super) fn findings(number: &Number, facts: &Facts) -> Vec<Finding> {
         }
         Some(Ok(settings)) => settings,
     };
-    let mut findings = vec![calling(settings), sip_mode(settings), key_exchange(settings), codecs(settings)];
+    let mut findings = vec![
+        calling(settings),
+        sip_mode(settings),
+        key_exchange(settings, &number.audio),
+        codecs(settings, &number.audio),
+    ];
     findings.extend(restrictions(&settings.restrictions, facts.now));
     findings.push(call_hours(settings, facts.now));
     findings.push(visibility(settings));
@@ -59,26 +66,58 @@ fn sip_mode(settings: &CallingSettings) -> Finding {
     .with(setting("ENABLED", "DISABLED", SettingsChange::SipMode(false)))
 }
 
-fn key_exchange(settings: &CallingSettings) -> Finding {
+fn key_exchange(settings: &CallingSettings, audio: &NumberAudio) -> Finding {
     const CHECK: &str = "key exchange";
-    if settings.key_exchange != Some(KeyExchange::Sdes) {
-        return Finding::ok(CHECK, "DTLS");
+    let there = settings.key_exchange.unwrap_or(KeyExchange::Dtls);
+    let (here, remedy) = match audio.keying {
+        Keying::Dtls => (KeyExchange::Dtls, "set it to DTLS, which is what the bridge speaks"),
+        Keying::Sdes => {
+            (KeyExchange::Sdes, "set it to SDES, as number.srtp says, or write number.srtp = \"dtls\"")
+        }
+    };
+    if there == here {
+        return Finding::ok(CHECK, there.name());
     }
-    Finding::fault(
-        CHECK,
-        "SDES: the bridge and WhatsApp do not agree on the keys of the audio",
-        "set it to DTLS, which is what the bridge speaks",
-    )
-    .with(setting("SDES", "DTLS", SettingsChange::KeyExchange(KeyExchange::Dtls)))
+    let what = format!("{}: the bridge and WhatsApp do not agree on the keys of the audio", there.name());
+    Finding::fault(CHECK, what, remedy).with(setting(
+        there.name(),
+        here.name(),
+        SettingsChange::KeyExchange(here),
+    ))
 }
 
-fn codecs(settings: &CallingSettings) -> Finding {
+fn codecs(settings: &CallingSettings, audio: &NumberAudio) -> Finding {
     const CHECK: &str = "codecs";
-    if settings.additional_codecs.is_empty() {
-        return Finding::ok(CHECK, "Opus");
+    let (here, there) = (audio.graph_codecs(), &settings.additional_codecs);
+    let without = |all: &[String], others: &[String]| -> Vec<String> {
+        all.iter().filter(|codec| !others.contains(codec)).cloned().collect()
+    };
+    let shown = |codecs: &[String]| {
+        std::iter::once("Opus").chain(codecs.iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
+    };
+    let (missing, more) = (without(&here, there), without(there, &here));
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        let after = [there.as_slice(), &without(&here, there)].concat();
+        return Finding::fault(
+            CHECK,
+            format!(
+                "{}: WhatsApp refuses offers with {missing}, which number.additional_codecs has",
+                shown(there)
+            ),
+            "enable it: wa-bridge call-settings set --codecs, or take it out of number.additional_codecs",
+        )
+        .with(setting(
+            &shown(there),
+            &shown(&after),
+            SettingsChange::AdditionalCodecs(after.clone()),
+        ));
     }
-    let more = settings.additional_codecs.join(", ");
-    Finding::ok(CHECK, format!("Opus; {more} too, which the bridge does not need: it takes Opus"))
+    if more.is_empty() {
+        return Finding::ok(CHECK, shown(&here));
+    }
+    let more = more.join(", ");
+    Finding::ok(CHECK, format!("{}; {more} too, which the bridge does not need: it takes Opus", shown(&here)))
 }
 
 fn restrictions(all: &[Restriction], now: i64) -> Vec<Finding> {

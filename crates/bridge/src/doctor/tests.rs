@@ -7,8 +7,12 @@ use wa_signaling::graph::account::{NumberInfo, SubscribedApp, Subscription, Toke
 use wa_signaling::graph::error::{ApiError, GraphError};
 use wa_signaling::graph::settings::{CallingSettings, KeyExchange};
 
+use media_relay::Keying;
+use media_relay::sdp::pbx::Codec;
+
 use super::facts::{App, Facts, Number, Reached, Reply, Step, Unreached, Waba, Webhook};
 use super::*;
+use crate::config::NumberAudio;
 use cases::CASES;
 
 const URL: &str = "https://calls.example.com/webhook";
@@ -69,6 +73,7 @@ fn healthy() -> Facts {
             id: "106".to_owned(),
             display: "15550001234".to_owned(),
             waba: text_of("10"),
+            audio: NumberAudio::default(),
             token: Some(Ok(token)),
             info: Some(Ok(info)),
             settings: Some(Ok(settings())),

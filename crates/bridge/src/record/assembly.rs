@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use media_relay::Summary;
+use media_relay::{SideQuality, Summary};
 use wa_signaling::identity::Caller;
 use wa_signaling::webhook::event::Terminate;
 use wa_signaling::{Callee, Wacid};
@@ -181,13 +181,49 @@ impl Record {
         self.media_setup_ms = media.setup.map(milliseconds);
         self.pbx_received = Some(pbx.received);
         self.pbx_sent = Some(pbx.sent);
-        self.pbx_lost = Some(pbx.lost);
+        self.pbx_lost = Some(media.quality.pbx.lost);
         self.pbx_late = Some(pbx.late);
         self.whatsapp_received = Some(whatsapp.received);
         self.whatsapp_sent = Some(whatsapp.sent);
-        self.whatsapp_lost = Some(whatsapp.lost);
+        self.whatsapp_lost = Some(media.quality.whatsapp.lost);
         self.whatsapp_late = Some(whatsapp.late);
         self.media_refused = Some(media.refused);
+        self.set_pbx_quality(&media.quality.pbx);
+        self.set_whatsapp_quality(&media.quality.whatsapp);
+    }
+
+    fn set_pbx_quality(&mut self, side: &SideQuality) {
+        self.pbx_reordered = Some(side.reordered);
+        self.pbx_duplicated = Some(side.duplicated);
+        self.pbx_concealed = Some(side.concealed);
+        self.pbx_jitter_ms = whole(side.jitter_ms.mean());
+        self.pbx_jitter_max_ms = whole(side.jitter_ms.most());
+        self.pbx_round_trip_ms = whole(side.round_trip_ms.mean());
+        self.pbx_round_trip_max_ms = whole(side.round_trip_ms.most());
+        self.pbx_buffer_ms = whole(side.buffer_ms.mean());
+        self.pbx_mos_x100 = hundredths(side.mos.mean());
+        self.pbx_mos_min_x100 = hundredths(side.mos.least());
+        self.pbx_reported_lost = side.reported_lost;
+        self.pbx_reported_jitter_ms = whole(side.reported_jitter_ms.mean());
+        self.pbx_reported_mos_x100 = hundredths(side.reported_mos.mean());
+        self.pbx_reported_mos_min_x100 = hundredths(side.reported_mos.least());
+    }
+
+    fn set_whatsapp_quality(&mut self, side: &SideQuality) {
+        self.whatsapp_reordered = Some(side.reordered);
+        self.whatsapp_duplicated = Some(side.duplicated);
+        self.whatsapp_concealed = Some(side.concealed);
+        self.whatsapp_jitter_ms = whole(side.jitter_ms.mean());
+        self.whatsapp_jitter_max_ms = whole(side.jitter_ms.most());
+        self.whatsapp_round_trip_ms = whole(side.round_trip_ms.mean());
+        self.whatsapp_round_trip_max_ms = whole(side.round_trip_ms.most());
+        self.whatsapp_buffer_ms = whole(side.buffer_ms.mean());
+        self.whatsapp_mos_x100 = hundredths(side.mos.mean());
+        self.whatsapp_mos_min_x100 = hundredths(side.mos.least());
+        self.whatsapp_reported_lost = side.reported_lost;
+        self.whatsapp_reported_jitter_ms = whole(side.reported_jitter_ms.mean());
+        self.whatsapp_reported_mos_x100 = hundredths(side.reported_mos.mean());
+        self.whatsapp_reported_mos_min_x100 = hundredths(side.reported_mos.least());
     }
 
     /// Without what names a user or a phone; the business number and the ids of the call stay.
@@ -209,6 +245,14 @@ impl Record {
 
 fn text(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(|text| text.chars().take(LONGEST_TEXT).collect())
+}
+
+fn whole(figure: Option<f32>) -> Option<u64> {
+    figure.map(|figure| figure.round() as u64)
+}
+
+fn hundredths(figure: Option<f32>) -> Option<u64> {
+    whole(figure.map(|figure| figure * 100.0))
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -160,4 +160,60 @@ schema! {
     whatsapp_late: Option<u64>,
     /// Datagrams that were refused before they reached the audio.
     media_refused: Option<u64>,
+    /// Packets from the PBX that came after a newer one.
+    pbx_reordered: Option<u64>,
+    /// Packets from the PBX that came twice.
+    pbx_duplicated: Option<u64>,
+    /// Frames made up in place of the PBX's.
+    pbx_concealed: Option<u64>,
+    /// Mean jitter of what came from the PBX.
+    pbx_jitter_ms: Option<u64>,
+    /// The highest jitter.
+    pbx_jitter_max_ms: Option<u64>,
+    /// Mean round trip to the PBX.
+    pbx_round_trip_ms: Option<u64>,
+    /// The longest round trip.
+    pbx_round_trip_max_ms: Option<u64>,
+    /// Mean delay of the jitter buffer of the PBX's packets.
+    pbx_buffer_ms: Option<u64>,
+    /// Mean opinion score of what came from the PBX, times 100.
+    pbx_mos_x100: Option<u64>,
+    /// The lowest opinion score.
+    pbx_mos_min_x100: Option<u64>,
+    /// Packets of ours that the PBX says it lost.
+    pbx_reported_lost: Option<u64>,
+    /// Mean jitter of ours, as the PBX says.
+    pbx_reported_jitter_ms: Option<u64>,
+    /// Mean opinion score of ours at the PBX, times 100.
+    pbx_reported_mos_x100: Option<u64>,
+    /// The lowest opinion score of ours.
+    pbx_reported_mos_min_x100: Option<u64>,
+    /// Packets from WhatsApp that came after a newer one.
+    whatsapp_reordered: Option<u64>,
+    /// Packets from WhatsApp that came twice.
+    whatsapp_duplicated: Option<u64>,
+    /// Frames made up in place of WhatsApp's.
+    whatsapp_concealed: Option<u64>,
+    /// Mean jitter of what came from WhatsApp.
+    whatsapp_jitter_ms: Option<u64>,
+    /// The highest jitter.
+    whatsapp_jitter_max_ms: Option<u64>,
+    /// Mean round trip to WhatsApp.
+    whatsapp_round_trip_ms: Option<u64>,
+    /// The longest round trip.
+    whatsapp_round_trip_max_ms: Option<u64>,
+    /// Mean delay of the jitter buffer of WhatsApp's packets.
+    whatsapp_buffer_ms: Option<u64>,
+    /// Mean opinion score of what came from WhatsApp, times 100.
+    whatsapp_mos_x100: Option<u64>,
+    /// The lowest opinion score.
+    whatsapp_mos_min_x100: Option<u64>,
+    /// Packets of ours that WhatsApp says it lost.
+    whatsapp_reported_lost: Option<u64>,
+    /// Mean jitter of ours, as WhatsApp says.
+    whatsapp_reported_jitter_ms: Option<u64>,
+    /// Mean opinion score of ours at WhatsApp, times 100.
+    whatsapp_reported_mos_x100: Option<u64>,
+    /// The lowest opinion score of ours.
+    whatsapp_reported_mos_min_x100: Option<u64>,
 }

@@ -5,10 +5,13 @@
 //! that rate itself, so there is no resampler on the usual ways.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
+pub(crate) mod comfort;
 pub(crate) mod conceal;
 pub(crate) mod g711;
-#[cfg_attr(not(test), expect(dead_code, reason = "the path speaks it later"))]
 pub(crate) mod g722;
+pub(crate) mod halfband;
+#[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
+pub(crate) mod inband;
 pub(crate) mod opus;
 #[cfg_attr(not(test), expect(dead_code, reason = "the path uses it later"))]
 pub(crate) mod repacketise;

@@ -3,8 +3,6 @@
 
 use opus::{Application, Bandwidth, Bitrate, Channels, Error, Signal};
 
-/// RTP ticks per sample at 8 kHz.
-pub(crate) const TICKS_PER_SAMPLE: u32 = 6;
 /// Samples of the longest Opus packet, 120 ms, at 16 kHz.
 pub(crate) const MAX_SAMPLES: usize = 1920;
 /// What 20 ms at 20 kbit/s need, with much room; libopus keeps to it whatever is asked.
@@ -76,7 +74,6 @@ impl Encoder {
 
     /// The loss, in percent, that the far end reports. Above 1 % each payload carries the frame
     /// before it once more, coarser, if the far end uses that (RFC 6716 2.1.7).
-    #[cfg_attr(not(test), expect(dead_code, reason = "the path follows reports of loss later"))]
     pub(crate) fn set_expected_loss(&mut self, percent: u8) {
         let percent = percent.min(100);
         if percent == self.expected_loss {

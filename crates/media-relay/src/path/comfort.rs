@@ -7,6 +7,7 @@ use crate::codec::{FRAME_SAMPLES, Frame};
 use crate::sdp::pbx::Codec;
 
 use super::AudioPath;
+use super::coding::Coding;
 use super::event::{Party, PathEvent};
 use super::lane::Lane;
 use super::own::frame_after;
@@ -42,19 +43,22 @@ impl AudioPath {
             return;
         };
         self.to_pbx.fill_at = Some(frame_after(due, now));
-        let Some(media) = self.pbx.media().filter(|_| !self.to_pbx.keypad.is_down()) else {
+        let Some(leg) = self.pbx.0.as_mut().filter(|_| !self.to_pbx.keypad.is_down()) else {
             return;
         };
+        let (codec, payload_type) = (leg.media.codec, leg.media.payload_type);
+        let silence: Frame = [0; FRAME_SAMPLES];
         let mut coded = [0; FRAME_SAMPLES];
-        let payload = match media.codec {
-            Codec::Opus => &opus::SILENCE[..],
-            Codec::G722 | Codec::Pcmu | Codec::Pcma => {
-                let silence: Frame = [0; FRAME_SAMPLES];
-                law(media.codec).encode(&silence, &mut coded);
-                &coded
+        let payload = match codec {
+            Codec::Opus => Some(&opus::SILENCE[..]),
+            Codec::G722 => leg.outbound.own_frame(Coding::G722, &silence),
+            Codec::Pcmu | Codec::Pcma => {
+                law(codec).encode(&silence, &mut coded);
+                Some(&coded[..])
             }
         };
-        let sent = u64::from(self.to_pbx.own_frame(now, media.payload_type, payload, out));
+        let payload = payload.unwrap_or_default();
+        let sent = u64::from(self.to_pbx.own_frame(now, payload_type, payload, out));
         self.counters.pbx.sent += sent;
         self.counters.pbx.silence += sent;
     }

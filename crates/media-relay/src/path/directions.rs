@@ -2,100 +2,96 @@
 
 use std::time::{Duration, Instant};
 
-use crate::codec::g711::Law;
-use crate::codec::opus;
 use crate::rtp::header::Packet;
-use crate::rtp::rewrite::{FRAME, Stamp};
+use crate::rtp::rewrite::FRAME;
 
-use super::AudioPath;
-use super::event::{Party, SideCounters};
-use super::pbx::{Pbx, law, sends};
-use super::transcode::Heard;
+use super::coding::Coding;
+use super::event::{Party, PathCounters};
+use super::pbx::sends;
+use super::way::Counters;
+use super::{AudioPath, Gate, IDLE, IDLE_BEYOND_PACKET};
 
 impl AudioPath {
-    /// Gives the length of what the packet brings to WhatsApp, as the two below.
-    pub(super) fn pbx_opus(
+    /// A packet of sound from the PBX.
+    pub(super) fn pbx_audio(
         &mut self,
         now: Instant,
+        coding: Coding,
         packet: &Packet<'_>,
         out: &mut impl FnMut(&[u8]),
-    ) -> Option<Duration> {
-        let stamp = Stamp::from(packet.header);
-        let sent =
-            self.to_whatsapp.audio(now, stamp, (self.opus_pt, packet.header.marker), packet.payload, out);
-        self.counters.whatsapp.sent += u64::from(sent);
-        self.counters.pbx.late += u64::from(!sent);
-        sent.then(|| opus::samples(packet.payload, 8000).map_or(FRAME, sound))
-    }
-
-    pub(super) fn pbx_g711(
-        &mut self,
-        now: Instant,
-        law: Law,
-        packet: &Packet<'_>,
-        out: &mut impl FnMut(&[u8]),
-    ) -> Option<Duration> {
-        let Pbx::G711(_, transcoder) = &mut self.pbx else {
-            return None;
+    ) {
+        let Some(leg) = &mut self.pbx.0 else {
+            return;
         };
-        let (lane, pt, sent) = (&mut self.to_whatsapp, self.opus_pt, &mut self.counters.whatsapp.sent);
-        let before = *sent;
-        let heard = transcoder.encoding.handle(law, packet, &mut |stamp, payload| {
-            *sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
-        });
+        let PathCounters { pbx, whatsapp } = &mut self.counters;
+        let mut counters = Counters { from: pbx, to: whatsapp };
         // A packet that made no frame yet puts no silence off.
-        let made_a_frame = *sent > before;
-        self.counters.pbx.count(heard);
-        let samples = u32::try_from(packet.payload.len()).unwrap_or(0);
-        made_a_frame.then(|| sound(samples))
+        if leg.inbound.handle(now, (coding, packet), &mut self.to_whatsapp, &mut counters, out) {
+            let length = leg.inbound.length();
+            self.put_silence_off(now, length);
+        }
     }
 
-    pub(super) fn pbx_event(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        out: &mut impl FnMut(&[u8]),
-    ) -> Option<Duration> {
+    /// The sound that waited until now, both ways; where nobody is to hear it, it is let go.
+    pub(super) fn play_what_waited(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
+        let keeps = self.speaks_to_whatsapp() || self.to_whatsapp.keypad.is_down();
+        let Some(leg) = self.pbx.0.as_mut().filter(|_| matches!(self.gate, Gate::Open { .. })) else {
+            return;
+        };
+        if !sends(&leg.media) || self.to_pbx.keypad.is_down() {
+            leg.outbound.drop_due(now);
+        }
+        let PathCounters { pbx, whatsapp } = &mut self.counters;
+        let mut counters = Counters { from: whatsapp, to: pbx };
+        leg.outbound.play_due(now, &mut self.to_pbx, &mut counters, &mut |packet: &[u8]| {
+            out(Party::Pbx, packet);
+        });
+        if keeps {
+            return leg.inbound.drop_due(now);
+        }
+        let mut counters = Counters { from: pbx, to: whatsapp };
+        let length = leg.inbound.length();
+        let mut to_whatsapp = |packet: &[u8]| out(Party::WhatsApp, packet);
+        if leg.inbound.play_due(now, &mut self.to_whatsapp, &mut counters, &mut to_whatsapp) {
+            self.put_silence_off(now, length);
+        }
+    }
+
+    pub(super) fn pbx_event(&mut self, now: Instant, packet: &Packet<'_>, out: &mut impl FnMut(&[u8])) {
         let Some(place) = self.pbx.place_event_from(packet.header) else {
             self.counters.pbx.late += 1;
-            return None;
+            return;
         };
-        let relayed = self.to_whatsapp.event(now, place, self.dtmf_pt, packet, out);
+        let relayed = self.to_whatsapp.event(now, place, self.formats.dtmf, packet, out);
         self.counters.whatsapp.sent += u64::from(relayed.sent);
         self.report_keys(Party::Pbx, relayed.told);
-        relayed.sent.then_some(FRAME)
+        if relayed.sent {
+            self.put_silence_off(now, FRAME);
+        }
     }
 
-    pub(super) fn whatsapp_audio(&mut self, now: Instant, packet: &Packet<'_>, out: &mut impl FnMut(&[u8])) {
+    pub(super) fn whatsapp_audio(
+        &mut self,
+        now: Instant,
+        coding: Coding,
+        packet: &Packet<'_>,
+        out: &mut impl FnMut(&[u8]),
+    ) {
         if self.to_pbx.keypad.is_down() {
             self.counters.whatsapp.ignored += 1;
             self.leave_out_of_pbx(packet);
             return;
         }
-        let (lane, sent) = (&mut self.to_pbx, &mut self.counters.pbx.sent);
-        match &mut self.pbx {
-            Pbx::Unknown => self.counters.whatsapp.ignored += 1,
-            Pbx::Opus(media) if sends(media) => {
-                let stamp = Stamp::from(packet.header);
-                let kind = (media.payload_type, packet.header.marker);
-                let placed = lane.audio(now, stamp, kind, packet.payload, out);
-                *sent += u64::from(placed);
-                lane.expect_pause(now, packet.payload);
-                self.counters.whatsapp.late += u64::from(!placed);
-            }
-            Pbx::G711(media, transcoder) if sends(media) => {
-                let law = law(media.codec);
-                let pt = media.payload_type;
-                let heard = transcoder.decoding.handle(law, packet, &mut |stamp, payload| {
-                    *sent += u64::from(lane.audio(now, stamp, (pt, false), payload, out));
-                });
-                lane.expect_pause(now, packet.payload);
-                self.counters.whatsapp.count(heard);
-            }
-            Pbx::Opus(_) | Pbx::G711(..) => {
-                self.leave_out_of_pbx(packet);
-                self.counters.whatsapp.ignored += 1;
-            }
+        let Some(leg) = self.pbx.0.as_mut().filter(|leg| sends(&leg.media)) else {
+            self.leave_out_of_pbx(packet);
+            self.counters.whatsapp.ignored += 1;
+            return;
+        };
+        let PathCounters { pbx, whatsapp } = &mut self.counters;
+        let mut counters = Counters { from: whatsapp, to: pbx };
+        leg.outbound.handle(now, (coding, packet), &mut self.to_pbx, &mut counters, out);
+        if coding == Coding::Opus {
+            self.to_pbx.expect_pause(now, packet.payload);
         }
     }
 
@@ -116,18 +112,12 @@ impl AudioPath {
         self.counters.pbx.sent += u64::from(relayed.sent);
         self.report_keys(Party::WhatsApp, relayed.told);
     }
-}
 
-impl SideCounters {
-    fn count(&mut self, heard: Heard) {
-        self.late += u64::from(heard.late);
-        self.lost += u64::from(heard.lost);
-        self.concealed += u64::from(heard.concealed);
-        self.malformed += u64::from(heard.malformed);
+    /// WhatsApp has got sound of this length.
+    fn put_silence_off(&mut self, now: Instant, length: Duration) {
+        if !self.speaks_to_whatsapp() {
+            let silence_at = now + IDLE.max(length + IDLE_BEYOND_PACKET);
+            self.gate = Gate::Open { silence_at };
+        }
     }
-}
-
-/// The length of so many samples at 8 kHz.
-fn sound(samples: u32) -> Duration {
-    Duration::from_micros(u64::from(samples) * 125)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::rtp::jitter::Heard;
+
 /// One of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Party {
@@ -65,6 +67,15 @@ pub struct PathCounters {
     pub pbx: SideCounters,
     /// WhatsApp's.
     pub whatsapp: SideCounters,
+}
+
+impl SideCounters {
+    /// What a packet was when it came.
+    pub(super) fn hear(&mut self, heard: Heard) {
+        self.late += u64::from(heard.late);
+        self.reordered += u64::from(heard.reordered);
+        self.duplicated += u64::from(heard.duplicated);
+    }
 }
 
 /// Packets of one side.

@@ -1,14 +1,15 @@
 //! The audio path of one call: RTP packets in, RTP packets out, both directions (RFC 3550,
 //! RFC 7587, RFC 4733).
 //!
-//! Opus passes through; G.711 is transcoded. Towards WhatsApp there is one unbroken line of
+//! What both sides have passes through as it comes; the rest goes through a jitter buffer and is
+//! transcoded. Towards WhatsApp there is one unbroken line of
 //! packets from the moment the gate opens: whenever the PBX is silent (before its first packet,
 //! on hold, dead) the path fills in frames of silence, because WhatsApp's phone sends nothing
 //! before it hears from us and hangs up when it hears nothing. A tone of our own takes the silence's
-//! place, and the PBX's. Towards the PBX a tone may ring before the gate opens. A jitter buffer,
-//! once there is one, goes between [`Packet::parse`] and the transcoder's `handle`.
+//! place, and the PBX's. Towards the PBX a tone may ring before the gate opens.
 
 mod announcer;
+mod coding;
 mod comfort;
 mod directions;
 mod event;
@@ -19,8 +20,10 @@ mod own;
 mod pbx;
 mod player;
 mod reframe;
+mod setup;
 mod transcode;
 mod watch;
+mod way;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -28,13 +31,12 @@ use std::time::{Duration, Instant};
 pub use event::{DigitMode, Party, PathCounters, SideCounters};
 
 pub(crate) use crate::rtp::rewrite::LineSeed;
-pub(crate) use event::{PathError, PathEvent};
+pub(crate) use event::PathEvent;
 
-use crate::options::SessionOptions;
+use crate::options::{JitterLimits, SessionOptions};
 use crate::rtp::dtmf::{Clocks, Pressed, Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
-use crate::sdp::pbx::{Codec, Media};
 use crate::sdp::whatsapp;
 use announcer::Announcer;
 use comfort::PAUSE;
@@ -42,7 +44,6 @@ use hold::{Hold, Playing};
 use lane::Lane;
 use own::ToneToPbx;
 use pbx::{Kind, Pbx};
-use transcode::Transcoder;
 use watch::Watch;
 
 /// Silence towards WhatsApp is filled after this, or this much longer than the PBX's packets are.
@@ -110,10 +111,12 @@ impl Default for OpusFmtp {
 pub(crate) struct AudioPath {
     gate: Gate,
     pbx: Pbx,
-    opus_pt: u8,
-    dtmf_pt: u8,
+    formats: WhatsAppFormats,
     opus_complexity: u8,
-    reported_loss: u8,
+    jitter: JitterLimits,
+    untouched: bool,
+    /// The loss, in percent, that WhatsApp reports.
+    loss: u8,
     to_whatsapp: Lane,
     to_pbx: Lane,
     /// What we play, in place of the PBX and of WhatsApp.
@@ -149,11 +152,12 @@ impl AudioPath {
         let from_pbx = Clocks { timestamp: 8000, from: 8000, to: WHATSAPP_CLOCK };
         Self {
             gate: Gate::Shut,
-            pbx: Pbx::Unknown,
-            opus_pt: whatsapp::OPUS_PT,
-            dtmf_pt: whatsapp::DTMF_PT,
+            pbx: Pbx(None),
+            formats: WhatsAppFormats::default(),
             opus_complexity: config.opus_complexity,
-            reported_loss: 0,
+            jitter: config.options.jitter,
+            untouched: config.options.untouched,
+            loss: 0,
             to_whatsapp: Lane::new(config.to_whatsapp, WHATSAPP_AUDIO_CLOCK, from_pbx),
             to_pbx: Lane::new(config.to_pbx, 8000, whatsapp_clocks(8000)),
             tone_to_whatsapp: None,
@@ -168,62 +172,6 @@ impl AudioPath {
             events: VecDeque::with_capacity(MAX_EVENTS),
             counters: PathCounters::default(),
         }
-    }
-
-    /// WhatsApp's payload types, from its SDP.
-    pub(crate) fn set_whatsapp(&mut self, formats: WhatsAppFormats) {
-        self.opus_pt = formats.opus.unwrap_or(whatsapp::OPUS_PT);
-        self.dtmf_pt = formats.dtmf;
-    }
-
-    /// The loss, in percent, that WhatsApp reports of what we send: above 1 % our encoder adds redundancy.
-    pub(crate) fn set_reported_loss(&mut self, percent: u8) {
-        self.reported_loss = percent;
-    }
-
-    /// What the jitter buffer adds now to the packets from a side; nothing where they pass through.
-    pub(crate) fn buffer_delay(&self, _from: Party) -> Duration {
-        Duration::ZERO
-    }
-
-    /// What was agreed with the PBX; again after a re-negotiation, and the lines go on.
-    ///
-    /// # Errors
-    /// The codec cannot be set up.
-    pub(crate) fn set_pbx(&mut self, media: &Media) -> Result<(), PathError> {
-        if let Some((_, clock)) = media.dtmf {
-            let from_pbx = Clocks { timestamp: clock, from: clock, to: WHATSAPP_CLOCK };
-            self.to_whatsapp.relay.set_clocks(from_pbx);
-            self.to_pbx.relay.set_clocks(whatsapp_clocks(clock));
-        }
-        let before = std::mem::replace(&mut self.pbx, Pbx::Unknown);
-        // What stays untouched goes on without a break: a refreshed session, hold towards WhatsApp.
-        if before.media() != Some(media) {
-            self.to_pbx.line.new_source(media.codec.clock());
-        }
-        // Another leg's packets have nothing to do with those before, whatever their numbers.
-        let elsewhere = before.media().is_some_and(|before| before.remote != media.remote);
-        self.pbx = match (media.codec, before) {
-            (Codec::Opus, Pbx::Opus(_)) if !elsewhere => Pbx::Opus(media.clone()),
-            (Codec::G722 | Codec::Pcmu | Codec::Pcma, Pbx::G711(_, mut transcoder)) => {
-                if elsewhere {
-                    transcoder.encoding.new_source();
-                }
-                Pbx::G711(media.clone(), transcoder)
-            }
-            (codec, _) => {
-                self.to_whatsapp.line.new_source(WHATSAPP_AUDIO_CLOCK);
-                match codec {
-                    Codec::Opus => Pbx::Opus(media.clone()),
-                    Codec::G722 | Codec::Pcmu | Codec::Pcma => {
-                        let transcoder = Transcoder::new(self.opus_complexity)?;
-                        Pbx::G711(media.clone(), Box::new(transcoder))
-                    }
-                }
-            }
-        };
-        self.hold_changed();
-        Ok(())
     }
 
     /// The call is answered: sound may pass. The first packet towards WhatsApp is due at once,
@@ -271,14 +219,9 @@ impl AudioPath {
         if self.keeps_from_whatsapp(now, kind, &packet) {
             return;
         }
-        let length = match kind {
+        match kind {
             Kind::Dtmf => self.pbx_event(now, &packet, out),
-            Kind::G711(law) => self.pbx_g711(now, law, &packet, out),
-            Kind::Opus => self.pbx_opus(now, &packet, out),
-        };
-        if let (Some(length), false) = (length, self.speaks_to_whatsapp()) {
-            let silence_at = now + IDLE.max(length + IDLE_BEYOND_PACKET);
-            self.gate = Gate::Open { silence_at };
+            Kind::Sound(coding) => self.pbx_audio(now, coding, &packet, out),
         }
     }
 
@@ -291,24 +234,22 @@ impl AudioPath {
             return;
         };
         self.heard_from(now, Party::WhatsApp);
-        let audio = packet.header.payload_type == self.opus_pt;
-        let dtmf = packet.header.payload_type == self.dtmf_pt;
-        if packet.payload.is_empty() || !(audio || dtmf) {
+        let kind = self.whatsapp_kind(packet.header.payload_type);
+        let (Some(kind), false) = (kind, packet.payload.is_empty()) else {
             self.pbx.skip_to(packet.header);
             self.counters.whatsapp.ignored += 1;
             return;
-        }
-        if audio && !self.whatsapp_heard {
+        };
+        if !matches!(kind, Kind::Dtmf) && !self.whatsapp_heard {
             self.whatsapp_heard = true;
             self.report(PathEvent::FirstAudio(Party::WhatsApp));
         }
         if !self.is_open() {
             return;
         }
-        if audio {
-            self.whatsapp_audio(now, &packet, out);
-        } else {
-            self.whatsapp_event(now, &packet, out);
+        match kind {
+            Kind::Dtmf => self.whatsapp_event(now, &packet, out),
+            Kind::Sound(coding) => self.whatsapp_audio(now, coding, &packet, out),
         }
     }
 
@@ -321,13 +262,15 @@ impl AudioPath {
         let tone = self.tone_to_pbx.as_ref().map(|tone| tone.due);
         let [whatsapp, pbx] = [&self.to_whatsapp, &self.to_pbx]
             .map(|lane| [lane.keypad.deadline(), lane.relay.deadline()].into_iter().flatten().min());
-        [filling, self.pause_due(), tone, whatsapp, pbx].into_iter().flatten().min()
+        let waiting = self.waiting_until();
+        [filling, self.pause_due(), tone, whatsapp, pbx, waiting].into_iter().flatten().min()
     }
 
     /// Sends what is due of our own; `out` gets each packet with the side it goes to.
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
         self.let_keys_go(now);
         self.press_keys(now, out);
+        self.play_what_waited(now, out);
         self.play_to_pbx_until(now, &mut |packet: &[u8]| out(Party::Pbx, packet));
         self.fill_until(now, &mut |packet: &[u8]| out(Party::WhatsApp, packet));
         self.fill_pause(now, &mut |packet: &[u8]| out(Party::Pbx, packet));

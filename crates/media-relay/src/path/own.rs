@@ -3,19 +3,22 @@
 use std::time::{Duration, Instant};
 
 use crate::announcement::Announcement;
+use crate::codec::{FRAME_SAMPLES, opus};
 use crate::hold::HoldSound;
 use crate::rtp::dtmf::WHATSAPP_CLOCK;
 use crate::rtp::header::Packet;
-use crate::rtp::rewrite::{FRAME, Stamp};
+use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Direction};
+use crate::sdp::whatsapp;
 use crate::tone::Tone;
 
 use super::announcer::Announcer;
+use super::coding::Coding;
 use super::event::{DigitMode, Party, PathError, PathEvent};
 use super::hold::Playing;
-use super::pbx::{Kind, Pbx, law, sends};
+use super::pbx::{Kind, law, sends};
 use super::player::Player;
-use super::{AudioPath, Gate, IDLE};
+use super::{AudioPath, Gate, IDLE, WHATSAPP_AUDIO_CLOCK};
 
 /// A tone towards the PBX, and when its next packet is due.
 pub(super) struct ToneToPbx {
@@ -133,7 +136,7 @@ impl AudioPath {
 
     /// The packets of our own keys that are due.
     pub(super) fn press_keys(&mut self, now: Instant, out: &mut impl FnMut(Party, &[u8])) {
-        let events = (self.dtmf_pt, WHATSAPP_CLOCK);
+        let events = (self.formats.dtmf, WHATSAPP_CLOCK);
         if self.to_whatsapp.own_key(now, events, &mut |packet: &[u8]| out(Party::WhatsApp, packet)) {
             self.counters.whatsapp.sent += 1;
             let wait = if self.speaks_to_whatsapp() { FRAME } else { IDLE };
@@ -157,32 +160,35 @@ impl AudioPath {
 
     /// A packet of sound that WhatsApp does not get.
     pub(super) fn leave_out_of_whatsapp(&mut self, packet: &Packet<'_>) {
-        match &mut self.pbx {
-            Pbx::Opus(_) => self.to_whatsapp.line.leave_out(Stamp::from(packet.header)),
-            Pbx::Unknown | Pbx::G711(..) => self.pbx.skip(packet),
-        }
+        self.pbx.leave_out(packet.header, &mut self.to_whatsapp.line);
     }
 
     /// A packet that the PBX does not get.
     pub(super) fn leave_out_of_pbx(&mut self, packet: &Packet<'_>) {
-        match &mut self.pbx {
-            Pbx::Opus(_) => self.to_pbx.line.leave_out(Stamp::from(packet.header)),
-            Pbx::Unknown | Pbx::G711(..) => self.pbx.skip_to(packet.header),
-        }
+        self.pbx.leave_out_to(packet.header, &mut self.to_pbx.line);
     }
 
     /// The frame of a recording, a tone or silence that is due towards WhatsApp.
     pub(super) fn fill_until(&mut self, now: Instant, out: &mut impl FnMut(&[u8])) {
+        let waiting = self.waiting_for_whatsapp();
         let Gate::Open { silence_at } = &mut self.gate else {
             return;
         };
         if now < *silence_at {
             return;
         }
+        // The jitter buffer has grown: what is in it comes soon.
+        if let Some(due) = waiting.filter(|due| *due > now) {
+            *silence_at = due;
+            return;
+        }
         *silence_at = frame_after(*silence_at, now);
+        // Our own frames are Opus, whatever the PBX's sound goes out as.
+        let opus_pt = self.formats.opus.unwrap_or(whatsapp::OPUS_PT);
+        self.to_whatsapp.line.use_clock(WHATSAPP_AUDIO_CLOCK);
         let counters = &mut self.counters.whatsapp;
         if let Some(payload) = self.announcement.as_mut().and_then(|playing| playing.opus()) {
-            let sent = u64::from(self.to_whatsapp.own_frame(now, self.opus_pt, payload, out));
+            let sent = u64::from(self.to_whatsapp.own_frame(now, opus_pt, payload, out));
             counters.sent += sent;
             counters.tone += sent;
             return;
@@ -192,17 +198,18 @@ impl AudioPath {
         }
         let holds = self.plays_hold(now);
         let held = self.hold.playing.as_deref_mut().filter(|_| holds);
-        let mut sound = self.tone_to_whatsapp.as_deref_mut().or(held);
+        let sound = self.tone_to_whatsapp.as_deref_mut().or(held);
         let is_sound = sound.is_some();
-        let payload = match (&mut sound, &mut self.pbx) {
+        let encoder = self.pbx.inbound_mut().filter(|way| way.speaks(Coding::Opus));
+        let payload = match (sound, encoder) {
             // By the encoder that WhatsApp's decoder has followed so far.
-            (Some(Playing::Tone(tone)), Pbx::G711(_, transcoder)) => {
-                transcoder.encoding.own_frame(tone.samples())
-            }
-            (Some(sound), _) => sound.opus(),
-            (None, pbx) => pbx.silence(),
+            (Some(Playing::Tone(tone)), Some(way)) => way.own_frame(Coding::Opus, tone.samples()),
+            (Some(sound), _) => Some(sound.opus()),
+            (None, Some(way)) => way.own_frame(Coding::Opus, &[0; FRAME_SAMPLES]),
+            (None, None) => None,
         };
-        let sent = u64::from(self.to_whatsapp.own_frame(now, self.opus_pt, payload, out));
+        let payload = payload.unwrap_or(&opus::SILENCE);
+        let sent = u64::from(self.to_whatsapp.own_frame(now, opus_pt, payload, out));
         let counters = &mut self.counters.whatsapp;
         counters.sent += sent;
         if is_sound {
@@ -212,6 +219,12 @@ impl AudioPath {
         }
     }
 
+    /// When the jitter buffer gives the PBX's next sound, if WhatsApp is to hear it.
+    fn waiting_for_whatsapp(&self) -> Option<Instant> {
+        let way = self.pbx.inbound().filter(|_| !self.speaks_to_whatsapp())?;
+        way.deadline().filter(|_| way.length() >= FRAME)
+    }
+
     /// The frame of a tone that is due towards the PBX.
     pub(super) fn play_to_pbx_until(&mut self, now: Instant, out: &mut impl FnMut(&[u8])) {
         let Some(tone) = self.tone_to_pbx.as_mut().filter(|tone| tone.due <= now) else {
@@ -219,14 +232,17 @@ impl AudioPath {
         };
         tone.due = frame_after(tone.due, now);
         // On hold, or before its address is known, the PBX misses nothing: the tone waits.
-        let Some(media) = self.pbx.media().filter(|media| sends(media)) else {
+        let Some(leg) = self.pbx.0.as_mut().filter(|leg| sends(&leg.media)) else {
             return;
         };
-        let payload = match media.codec {
-            Codec::Opus => tone.player.opus(),
-            Codec::G722 | Codec::Pcmu | Codec::Pcma => tone.player.g711(law(media.codec)),
+        let (codec, payload_type) = (leg.media.codec, leg.media.payload_type);
+        let payload = match codec {
+            Codec::Opus => Some(tone.player.opus()),
+            Codec::G722 => leg.outbound.own_frame(Coding::G722, tone.player.samples()),
+            Codec::Pcmu | Codec::Pcma => Some(tone.player.g711(law(codec))),
         };
-        let sent = u64::from(self.to_pbx.own_frame(now, media.payload_type, payload, out));
+        let payload = payload.unwrap_or_default();
+        let sent = u64::from(self.to_pbx.own_frame(now, payload_type, payload, out));
         self.counters.pbx.sent += sent;
         self.counters.pbx.tone += sent;
     }

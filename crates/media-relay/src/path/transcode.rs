@@ -1,325 +1,254 @@
-//! G.711 to Opus and back, in the order of the packets' arrival.
+//! One direction's sound from one coding to another: jitter buffer, decoder, frames, encoder.
 //!
-//! Both halves give each payload with its place on a line of the source's own: its SSRC, a
-//! sequence number that counts frames of 20 ms, a timestamp in the clock of the other side.
+//! Each payload comes out with its place on a line of the source's own: its SSRC, a sequence number
+//! that counts frames, a timestamp in the clock of the other side. Time is the source's: what it
+//! pauses is a pause, what was lost and is not concealed is a gap.
 
-use crate::codec::g711::Law;
-use crate::codec::opus::{self, Decoder, Encoder, EncoderConfig, MAX_PAYLOAD, MAX_SAMPLES, TICKS_PER_SAMPLE};
-use crate::codec::{FRAME_SAMPLES, Frame};
+mod decoding;
+mod encoding;
+
+use std::time::{Duration, Instant};
+
+use crate::codec::Frame;
+use crate::options::JitterLimits;
 use crate::rtp::header::{Header, Packet};
+use crate::rtp::jitter::{JitterBuffer, LeftOut, Played};
 use crate::rtp::rewrite::Stamp;
-use crate::rtp::sequence::{Arrival, Tracker};
 
-use super::event::PathError;
+use super::coding::Coding;
+use super::event::{PathError, SideCounters};
 use super::reframe::Reframer;
+use decoding::Decoding;
+use encoding::Encoding;
+pub(super) use encoding::{Target, frame_ms};
 
-/// More lost packets in a row than this are a gap, not concealed.
-const MAX_CONCEALED: u16 = 3;
-/// A longer gap does not make the other side believe in more lost packets than this.
-const MAX_SKIPPED: u16 = 100;
-/// A step of timestamps beyond this (10 s) is no pause but a source that started anew.
-const MAX_PAUSE: i32 = 80_000;
+/// A gap does not make the other side believe in more lost packets than this.
+const MAX_SKIPPED: u32 = 100;
 
-/// Both directions of a call with a G.711 PBX.
-pub(super) struct Transcoder {
-    pub(super) encoding: Encoding,
-    pub(super) decoding: Decoding,
+/// One direction of a call whose sides have no coding in common.
+pub(super) struct Transcoding {
+    limits: JitterLimits,
+    buffer: JitterBuffer,
+    voice: Voice,
 }
 
-/// What a packet was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) late: bool,
-    pub(super) malformed: bool,
-    /// Packets missing before it.
-    pub(super) lost: u16,
-    /// Of those, concealed.
-    pub(super) concealed: u16,
-}
-
-impl Transcoder {
-    pub(super) fn new(complexity: u8) -> Result<Self, PathError> {
-        Ok(Self {
-            encoding: Encoding::new(Encoder::new(&EncoderConfig::whatsapp(8000, complexity))?),
-            decoding: Decoding::new(Decoder::new(8000)?),
-        })
-    }
-}
-
-/// PBX to WhatsApp.
-pub(super) struct Encoding {
-    tracker: Tracker,
+/// What comes after the buffer.
+struct Voice {
+    target: Target,
+    decoding: Decoding,
     reframer: Reframer,
-    framer: OpusFramer,
+    framer: Framer,
+    /// The source's timestamp after what was heard last.
+    expected: u32,
 }
 
-/// Frames to Opus payloads in their places.
-struct OpusFramer {
-    encoder: Encoder,
+/// Frames to payloads in their places.
+struct Framer {
+    encoding: Encoding,
     ssrc: u32,
     sequence: u16,
-    payload: [u8; MAX_PAYLOAD],
 }
 
-impl Encoding {
-    fn new(encoder: Encoder) -> Self {
-        Self {
-            tracker: Tracker::default(),
-            reframer: Reframer::new(),
-            framer: OpusFramer { encoder, ssrc: 0, sequence: 0, payload: [0; MAX_PAYLOAD] },
-        }
+impl Transcoding {
+    /// From a coding that may change later on.
+    pub(super) fn new(source: Coding, target: Target, limits: JitterLimits) -> Result<Self, PathError> {
+        Ok(Self {
+            limits,
+            buffer: JitterBuffer::new(limits, source.clock()),
+            voice: Voice {
+                target,
+                decoding: Decoding::new(source, target.rate)?,
+                reframer: Reframer::new(target.samples(), target.ticks()),
+                framer: Framer { encoding: Encoding::new(&target)?, ssrc: 0, sequence: 0 },
+                expected: 0,
+            },
+        })
     }
 
-    /// A packet of sound.
+    /// A packet of sound; `emit` gets the payloads that are due now.
     pub(super) fn handle(
         &mut self,
-        law: Law,
+        now: Instant,
+        coding: Coding,
         packet: &Packet<'_>,
+        counters: &mut SideCounters,
         emit: &mut impl FnMut(Stamp, &[u8]),
-    ) -> Heard {
-        let Header { ssrc, sequence, timestamp, .. } = packet.header;
-        let (reframer, framer) = (&mut self.reframer, &mut self.framer);
-        let lost = match self.tracker.observe(ssrc, sequence) {
-            Arrival::Late => {
-                return Heard { late: true, ..Heard::default() };
-            }
-            Arrival::Restart => {
-                framer.ssrc = ssrc;
-                reframer.restart(timestamp);
-                0
-            }
-            Arrival::Next { lost } => lost,
+    ) {
+        let Some(ticks) = coding.ticks(packet.payload) else {
+            counters.malformed += 1;
+            self.leave_out(&packet.header);
+            return;
         };
-        if reframer.next_timestamp() != timestamp {
-            reframer.pad(&mut |at, frame| framer.encode(at, frame, emit));
-            let missing = timestamp.wrapping_sub(reframer.next_timestamp());
-            // Lost packets leave a gap that WhatsApp conceals; a pause leaves none.
-            if lost > 0 {
-                framer.skip(missing / FRAME_SAMPLES as u32);
-            }
-            reframer.restart(timestamp);
+        let voice = &mut self.voice;
+        if coding.clock() != voice.decoding.coding().clock() {
+            // Timestamps of two clocks cannot be compared: what waits is played, and all begins anew.
+            self.buffer.play_all(&mut |played| voice.play(played, counters, emit));
+            self.buffer = JitterBuffer::new(self.limits, coding.clock());
+            voice.decoding.change(coding);
         }
-        let mut samples: Frame = [0; FRAME_SAMPLES];
-        for coded in packet.payload.chunks(FRAME_SAMPLES) {
-            law.decode(coded, &mut samples);
-            let samples = samples.get(..coded.len()).unwrap_or_default();
-            reframer.push(samples, &mut |at, frame| framer.encode(at, frame, emit));
-        }
-        Heard { lost, ..Heard::default() }
+        let header = Header { payload_type: coding.tag(), ..packet.header };
+        let packet = Packet { header, payload: packet.payload };
+        let heard = self.buffer.push(now, packet, ticks, &mut |played| voice.play(played, counters, emit));
+        counters.hear(heard);
+    }
+
+    /// When [`Self::play_due`] wants to be called.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.buffer.deadline()
+    }
+
+    /// Plays what has waited until now.
+    pub(super) fn play_due(
+        &mut self,
+        now: Instant,
+        counters: &mut SideCounters,
+        emit: &mut impl FnMut(Stamp, &[u8]),
+    ) {
+        let voice = &mut self.voice;
+        self.buffer.play_due(now, &mut |played| voice.play(played, counters, emit));
+    }
+
+    /// Lets go what has waited until now: nobody is to hear it.
+    pub(super) fn drop_due(&mut self, now: Instant) {
+        self.buffer.play_due(now, &mut |_| {});
+    }
+
+    /// What the buffer adds now.
+    pub(super) fn delay(&self) -> Duration {
+        self.buffer.delay()
     }
 
     /// What follows comes from elsewhere, whatever its SSRC.
     pub(super) fn new_source(&mut self) {
-        self.tracker = Tracker::default();
+        self.buffer.forget();
     }
 
-    /// 20 ms of our own for WhatsApp, by the same encoder, so that its decoder follows.
-    pub(super) fn own_frame(&mut self, frame: &Frame) -> &[u8] {
-        let framer = &mut self.framer;
-        let payload = framer.encoder.encode(frame, &mut framer.payload);
-        payload.unwrap_or(&opus::SILENCE)
+    /// The loss, in percent, that the far end reports.
+    pub(super) fn set_loss(&mut self, percent: u8) {
+        self.voice.framer.encoding.set_loss(percent);
+    }
+
+    /// 20 ms of our own in this coding, by the same encoder, so that the far end's decoder follows.
+    pub(super) fn own_frame(&mut self, coding: Coding, frame: &Frame) -> Option<&[u8]> {
+        let voice = &mut self.voice;
+        if voice.target.coding == coding { voice.framer.encoding.encode_own(frame) } else { None }
     }
 
     /// The place of a packet of an event; `None` when it comes late.
     pub(super) fn place_event(&mut self, header: &Header) -> Option<Stamp> {
-        let framer = &mut self.framer;
-        match self.tracker.observe(header.ssrc, header.sequence) {
-            Arrival::Late => return None,
-            Arrival::Restart => {
-                framer.ssrc = header.ssrc;
-                self.reframer.restart(header.timestamp);
+        let voice = &mut self.voice;
+        match self.buffer.leave_out(*header) {
+            LeftOut::Late => return None,
+            LeftOut::Noted => {}
+            LeftOut::Start => {
+                self.buffer.begin_without_sound(*header);
+                voice.start(header);
             }
-            Arrival::Next { lost } => framer.skip(lost.into()),
         }
-        framer.sequence = framer.sequence.wrapping_add(1);
-        Some(Stamp {
-            ssrc: framer.ssrc,
-            sequence: framer.sequence,
-            timestamp: header.timestamp.wrapping_mul(TICKS_PER_SAMPLE),
-        })
+        voice.framer.skip(1);
+        let ahead = voice.to_target(header.timestamp.wrapping_sub(voice.expected).cast_signed());
+        let timestamp = voice.reframer.next_timestamp().wrapping_add(ahead);
+        Some(Stamp { ssrc: voice.framer.ssrc, sequence: voice.framer.sequence, timestamp })
     }
 
-    /// A packet of the source that is left out.
-    pub(super) fn skip(&mut self, header: &Header) {
-        self.tracker.skip(header.ssrc, header.sequence);
+    /// A packet of the source that is no sound, or not to be heard, is no lost one.
+    pub(super) fn leave_out(&mut self, header: &Header) {
+        self.buffer.leave_out(*header);
     }
 }
 
-impl OpusFramer {
-    fn encode(&mut self, timestamp: u32, frame: &Frame, emit: &mut impl FnMut(Stamp, &[u8])) {
-        self.sequence = self.sequence.wrapping_add(1);
-        let stamp = Stamp {
-            ssrc: self.ssrc,
-            sequence: self.sequence,
-            // Exact over the wrap: 6 * 2^32 is 0 again.
-            timestamp: timestamp.wrapping_mul(TICKS_PER_SAMPLE),
-        };
-        // A frame that libopus cannot encode is a frame lost.
-        if let Ok(payload) = self.encoder.encode(frame, &mut self.payload) {
+impl Voice {
+    fn play(&mut self, played: Played<'_>, counters: &mut SideCounters, emit: &mut impl FnMut(Stamp, &[u8])) {
+        match played {
+            Played::Lost { ticks, next } => {
+                counters.lost += 1;
+                counters.concealed += 1;
+                self.conceal(ticks, next, emit);
+            }
+            Played::Packet { packet, lost, start } => {
+                counters.lost += u64::from(lost);
+                self.come_to(&packet.header, lost, start, emit);
+                counters.malformed += u64::from(!self.hear(&packet, emit));
+            }
+        }
+    }
+
+    /// Goes to a packet's place: past a pause, or a gap.
+    fn come_to(&mut self, header: &Header, lost: u16, start: bool, emit: &mut impl FnMut(Stamp, &[u8])) {
+        let coding = Coding::of_tag(header.payload_type);
+        if coding != self.decoding.coding() {
+            self.decoding.change(coding);
+        }
+        if start {
+            self.start(header);
+        }
+        let step = header.timestamp.wrapping_sub(self.expected).cast_signed();
+        if step == 0 {
+            return;
+        }
+        let here = self.reframer.next_timestamp();
+        let framer = &mut self.framer;
+        self.reframer.pad(&mut |at, frame| framer.encode(at, frame, emit));
+        let pause = self.to_target(step.max(0));
+        if lost > 0 {
+            let frames = (pause / self.target.ticks().max(1)).min(MAX_SKIPPED);
+            self.framer.skip(u16::try_from(frames).unwrap_or(0));
+        }
+        self.reframer.restart(here.wrapping_add(pause));
+        self.expected = header.timestamp;
+    }
+
+    /// Gives a packet's sound. False when it does not decode: then its time is concealed.
+    fn hear(&mut self, packet: &Packet<'_>, emit: &mut impl FnMut(Stamp, &[u8])) -> bool {
+        let ticks = self.decoding.coding().ticks(packet.payload).unwrap_or(0);
+        let Self { decoding, reframer, framer, .. } = self;
+        let mut give =
+            |samples: &[i16]| reframer.push(samples, &mut |at, frame| framer.encode(at, frame, emit));
+        let decoded = decoding.decode(packet.payload, &mut give);
+        if !decoded {
+            decoding.conceal(ticks, &[], &mut give);
+        }
+        self.expected = self.expected.wrapping_add(ticks);
+        decoded
+    }
+
+    fn conceal(&mut self, ticks: u32, next: Option<Packet<'_>>, emit: &mut impl FnMut(Stamp, &[u8])) {
+        let Self { decoding, reframer, framer, .. } = self;
+        let coding = decoding.coding();
+        let next = next.filter(|next| Coding::of_tag(next.header.payload_type) == coding);
+        let next = next.map_or(&[][..], |next| next.payload);
+        decoding.conceal(ticks, next, &mut |samples| {
+            reframer.push(samples, &mut |at, frame| framer.encode(at, frame, emit));
+        });
+        self.expected = self.expected.wrapping_add(ticks);
+    }
+
+    /// Another source begins with this packet.
+    fn start(&mut self, header: &Header) {
+        self.decoding.reset();
+        self.framer.ssrc = header.ssrc;
+        self.expected = header.timestamp;
+    }
+
+    /// Ticks of the source as ticks of the other side.
+    fn to_target(&self, ticks: i32) -> u32 {
+        let (from, to) = (self.decoding.coding().clock(), self.target.coding.clock());
+        let ticks = i64::from(ticks) * i64::from(to) / i64::from(from);
+        // Timestamps wrap.
+        ticks as u32
+    }
+}
+
+impl Framer {
+    fn encode(&mut self, timestamp: u32, frame: &[i16], emit: &mut impl FnMut(Stamp, &[u8])) {
+        self.skip(1);
+        let stamp = Stamp { ssrc: self.ssrc, sequence: self.sequence, timestamp };
+        if let Some(payload) = self.encoding.encode(frame) {
             emit(stamp, payload);
         }
     }
 
-    fn skip(&mut self, frames: u32) {
-        let frames = u16::try_from(frames).unwrap_or(MAX_SKIPPED);
-        self.sequence = self.sequence.wrapping_add(frames.min(MAX_SKIPPED));
-    }
-}
-
-/// WhatsApp to PBX.
-pub(super) struct Decoding {
-    tracker: Tracker,
-    decoder: Decoder,
-    reframer: Reframer,
-    framer: G711Framer,
-    samples: [i16; MAX_SAMPLES],
-    /// Of the packet decoded last: its timestamp at 48 kHz and its length in samples.
-    timestamp: u32,
-    length: u32,
-}
-
-/// Frames to G.711 payloads in their places.
-struct G711Framer {
-    ssrc: u32,
-    sequence: u16,
-    payload: [u8; FRAME_SAMPLES],
-}
-
-impl Decoding {
-    fn new(decoder: Decoder) -> Self {
-        Self {
-            tracker: Tracker::default(),
-            decoder,
-            reframer: Reframer::new(),
-            framer: G711Framer { ssrc: 0, sequence: 0, payload: [0; FRAME_SAMPLES] },
-            samples: [0; MAX_SAMPLES],
-            timestamp: 0,
-            length: 0,
-        }
-    }
-
-    /// A packet of sound.
-    pub(super) fn handle(
-        &mut self,
-        law: Law,
-        packet: &Packet<'_>,
-        emit: &mut impl FnMut(Stamp, &[u8]),
-    ) -> Heard {
-        let mut heard = Heard::default();
-        let header = packet.header;
-        let Some(length) = opus::samples(packet.payload, 8000) else {
-            heard.malformed = true;
-            return heard;
-        };
-        match self.tracker.observe(header.ssrc, header.sequence) {
-            Arrival::Late => {
-                heard.late = true;
-                return heard;
-            }
-            Arrival::Restart => self.restart(&header),
-            Arrival::Next { lost } => {
-                heard.lost = lost;
-                heard.concealed = self.bridge(law, packet, lost, emit);
-            }
-        }
-        self.timestamp = header.timestamp;
-        self.length = length;
-        match self.decoder.decode(packet.payload, &mut self.samples) {
-            Ok(samples) => {
-                let framer = &mut self.framer;
-                self.reframer.push(samples, &mut |at, frame| {
-                    framer.encode(law, at, frame, emit);
-                });
-            }
-            Err(_) => heard.malformed = true,
-        }
-        heard
-    }
-
-    /// The place of a packet of an event; `None` when it comes late.
-    pub(super) fn place_event(&mut self, header: &Header) -> Option<Stamp> {
-        match self.tracker.observe(header.ssrc, header.sequence) {
-            Arrival::Late => return None,
-            Arrival::Restart => self.restart(header),
-            Arrival::Next { lost } => self.framer.skip(lost),
-        }
-        let framer = &mut self.framer;
-        framer.sequence = framer.sequence.wrapping_add(1);
-        let missing = missing(self.timestamp, header.timestamp, self.length);
-        Some(Stamp {
-            ssrc: framer.ssrc,
-            sequence: framer.sequence,
-            timestamp: self.reframer.next_timestamp().wrapping_add_signed(missing),
-        })
-    }
-
-    /// A packet of the source that is left out.
-    pub(super) fn skip(&mut self, header: &Header) {
-        self.tracker.skip(header.ssrc, header.sequence);
-    }
-
-    fn restart(&mut self, header: &Header) {
-        // A decoder that cannot be reset goes on from what it heard: a click at most.
-        let _ = self.decoder.reset();
-        self.framer.ssrc = header.ssrc;
-        self.reframer.restart(self.reframer.next_timestamp());
-        self.timestamp = header.timestamp;
-        self.length = 0;
-    }
-
-    /// Closes the gap before a packet: few lost ones are concealed, more of them or a pause move
-    /// the timestamp on. Gives how many were concealed.
-    fn bridge(
-        &mut self,
-        law: Law,
-        packet: &Packet<'_>,
-        lost: u16,
-        emit: &mut impl FnMut(Stamp, &[u8]),
-    ) -> u16 {
-        let missing = missing(self.timestamp, packet.header.timestamp, self.length);
-        if missing == 0 {
-            return 0;
-        }
-        let framer = &mut self.framer;
-        let plain = i64::from(missing) == i64::from(self.length) * i64::from(lost);
-        if plain && lost <= MAX_CONCEALED {
-            let length = self.length as usize;
-            for left in (0..lost).rev() {
-                let samples = if left == 0 {
-                    self.decoder.recover(packet.payload, length, &mut self.samples)
-                } else {
-                    self.decoder.conceal(length, &mut self.samples)
-                };
-                let samples = samples.unwrap_or_default();
-                self.reframer.push(samples, &mut |at, frame| {
-                    framer.encode(law, at, frame, emit);
-                });
-            }
-            return lost;
-        }
-        self.reframer.pad(&mut |at, frame| framer.encode(law, at, frame, emit));
-        framer.skip(lost);
-        let step = if (0..=MAX_PAUSE).contains(&missing) { missing.cast_unsigned() } else { 0 };
-        self.reframer.restart(self.reframer.next_timestamp().wrapping_add(step));
-        0
-    }
-}
-
-/// Samples between the end of the last packet and the start of this one.
-fn missing(last: u32, this: u32, length: u32) -> i32 {
-    let step = this.wrapping_sub(last).cast_signed() / TICKS_PER_SAMPLE.cast_signed();
-    step - length.cast_signed()
-}
-
-impl G711Framer {
-    fn encode(&mut self, law: Law, timestamp: u32, frame: &Frame, emit: &mut impl FnMut(Stamp, &[u8])) {
-        self.sequence = self.sequence.wrapping_add(1);
-        law.encode(frame, &mut self.payload);
-        let stamp = Stamp { ssrc: self.ssrc, sequence: self.sequence, timestamp };
-        emit(stamp, &self.payload);
-    }
-
     fn skip(&mut self, frames: u16) {
-        self.sequence = self.sequence.wrapping_add(frames.min(MAX_SKIPPED));
+        self.sequence = self.sequence.wrapping_add(frames);
     }
 }

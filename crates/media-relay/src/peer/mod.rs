@@ -294,6 +294,18 @@ impl WhatsAppPeer {
         }
     }
 
+    /// Protects the compound RTCP packet `buffer[..len]`, as [`Self::protect_rtp`] does RTP.
+    pub(crate) fn protect_rtcp(
+        &mut self,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<Result<(SocketAddr, usize), SrtpError>> {
+        let State::Connected { address, srtp, .. } = &mut self.state else {
+            return None;
+        };
+        Some(srtp.protect_rtcp(buffer, len).map(|len| (*address, len)))
+    }
+
     /// Ends it, with a goodbye if there was a handshake.
     pub(crate) fn close(&mut self) {
         let outputs = &mut self.outputs;

@@ -88,6 +88,19 @@ impl<'a> Packet<'a> {
 }
 
 impl Header {
+    /// The fixed fields at the front of a packet, whatever follows; `None` where it is not RTP.
+    pub(crate) fn read(datagram: &[u8]) -> Option<Self> {
+        let ([flags, kind, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3], _) =
+            datagram.split_first_chunk::<HEADER_LEN>()?;
+        (flags >> 6 == 2).then_some(Self {
+            marker: kind & 0x80 != 0,
+            payload_type: kind & 0x7f,
+            sequence: u16::from_be_bytes([*s0, *s1]),
+            timestamp: u32::from_be_bytes([*t0, *t1, *t2, *t3]),
+            ssrc: u32::from_be_bytes([*c0, *c1, *c2, *c3]),
+        })
+    }
+
     /// The header's twelve bytes.
     pub(crate) fn to_bytes(self) -> [u8; HEADER_LEN] {
         let [s0, s1] = self.sequence.to_be_bytes();
@@ -156,6 +169,7 @@ mod tests {
             let mut buffer = [0; 256];
             let written = header.write(&payload, &mut buffer).expect("fits");
             prop_assert_eq!(Packet::parse(written), Ok(Packet { header, payload: &payload }));
+            prop_assert_eq!(Header::read(written), Some(header));
         }
 
         #[test]

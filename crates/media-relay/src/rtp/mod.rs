@@ -9,6 +9,7 @@ pub(crate) mod reception;
 pub(crate) mod report;
 pub(crate) mod rewrite;
 pub(crate) mod rtcp;
+pub(crate) mod rtcp_latch;
 pub(crate) mod sequence;
 
 #[cfg(test)]

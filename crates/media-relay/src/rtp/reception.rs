@@ -100,9 +100,9 @@ impl Reception {
         Some(span(source.jitter >> 4, clock))
     }
 
-    /// The SSRC that is heard now.
-    pub(crate) fn ssrc(&self) -> Option<u32> {
-        self.source.as_ref().map(|source| source.ssrc)
+    /// The clock of what is heard now.
+    pub(crate) fn clock(&self) -> Option<u32> {
+        self.source.as_ref()?.transit.map(|(clock, _)| clock)
     }
 
     /// What the next report says of the source. The loss is told from the report before on.

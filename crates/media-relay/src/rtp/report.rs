@@ -14,6 +14,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const COMPENSATION: u64 = 1218;
 /// Reports of ours that the other side may refer to: it answers the last, or the one before.
 const REMEMBERED: usize = 4;
+/// The clock of telephony, while there is no other (RFC 3551 4.5).
+const SLOWEST_CLOCK: u32 = 8000;
 /// From 1900, where NTP counts from, to 1970.
 const NTP_TO_UNIX: u64 = 2_208_988_800;
 
@@ -44,8 +46,8 @@ fn middle(ntp: u64) -> u32 {
 struct Sending {
     packets: u32,
     octets: u32,
-    /// The newest timestamp, and when it was sent.
-    newest: Option<(u32, Instant)>,
+    /// The newest timestamp, when it was sent, and its clock.
+    newest: Option<(u32, Instant, u32)>,
 }
 
 /// What the other side says of our stream.
@@ -55,8 +57,8 @@ pub(crate) struct Reported {
     pub(crate) fraction_lost: u8,
     /// Since the beginning; never below zero here.
     pub(crate) lost: u32,
-    /// In units of the clock of our stream.
-    pub(crate) jitter: u32,
+    /// Interarrival jitter.
+    pub(crate) jitter: Duration,
 }
 
 impl Reported {
@@ -107,20 +109,17 @@ impl Reports {
         self.reception.hear(now, header, clock);
     }
 
-    /// A packet of ours leaves: one that [`Header::write`] wrote.
-    pub(crate) fn sent(&mut self, now: Instant, packet: &[u8]) {
+    /// A packet of ours leaves: one that [`Header::write`] wrote. `clock` as in [`Reception::hear`].
+    pub(crate) fn sent(&mut self, now: Instant, packet: &[u8], clock: Option<u32>) {
         let Some(([_, _, _, _, a, b, c, d, _, _, _, _], payload)) = packet.split_first_chunk::<HEADER_LEN>()
         else {
             return;
         };
-        let timestamp = u32::from_be_bytes([*a, *b, *c, *d]);
         let sending = &mut self.sending;
         sending.packets = sending.packets.wrapping_add(1);
         sending.octets = sending.octets.wrapping_add(payload.len() as u32);
-        // The packets of an event keep its beginning's timestamp.
-        let is_newer = |(newest, _)| timestamp.wrapping_sub(newest).cast_signed() > 0;
-        if sending.newest.is_none_or(is_newer) {
-            sending.newest = Some((timestamp, now));
+        if let Some(clock) = clock {
+            sending.newest = Some((u32::from_be_bytes([*a, *b, *c, *d]), now, clock));
         }
     }
 
@@ -149,31 +148,19 @@ impl Reports {
         self.due
     }
 
-    /// Writes the report that is due now, and gives its length. `clock` is that of our stream.
-    pub(crate) fn handle_timeout(
-        &mut self,
-        now: Instant,
-        wall: Ntp,
-        clock: u32,
-        buffer: &mut [u8],
-    ) -> Option<usize> {
+    /// Writes the report that is due now, and gives its length.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, wall: Ntp, buffer: &mut [u8]) -> Option<usize> {
         if self.due.is_none_or(|due| now < due) {
             return None;
         }
         self.due = Some(now + self.draw(INTERVAL));
-        self.write(now, wall, clock, false, buffer)
+        self.write(now, wall, false, buffer)
     }
 
     /// Writes the last report, with BYE. `None` also where none was to be sent.
-    pub(crate) fn goodbye(
-        &mut self,
-        now: Instant,
-        wall: Ntp,
-        clock: u32,
-        buffer: &mut [u8],
-    ) -> Option<usize> {
+    pub(crate) fn goodbye(&mut self, now: Instant, wall: Ntp, buffer: &mut [u8]) -> Option<usize> {
         self.due.take()?;
-        self.write(now, wall, clock, true, buffer)
+        self.write(now, wall, true, buffer)
     }
 
     /// A compound packet of the side has come. BYE ends nothing: signalling does that, and anybody can
@@ -221,7 +208,7 @@ impl Reports {
         self.reported = Some(Reported {
             fraction_lost: block.fraction_lost,
             lost: u32::try_from(block.cumulative_lost).unwrap_or(0),
-            jitter: block.jitter,
+            jitter: span(block.jitter, self.sending.newest.map_or(SLOWEST_CLOCK, |(.., clock)| clock)),
         });
         // By our own memory of when that report left: neither a stepped clock nor a made-up number
         // can give a wrong time.
@@ -233,15 +220,8 @@ impl Reports {
         }
     }
 
-    fn write(
-        &mut self,
-        now: Instant,
-        wall: Ntp,
-        clock: u32,
-        goodbye: bool,
-        buffer: &mut [u8],
-    ) -> Option<usize> {
-        let sender = self.sender(now, wall, clock);
+    fn write(&mut self, now: Instant, wall: Ntp, goodbye: bool, buffer: &mut [u8]) -> Option<usize> {
+        let sender = self.sender(now, wall);
         if sender.is_some() {
             self.ours.rotate_right(1);
             if let Some(place) = self.ours.first_mut() {
@@ -253,11 +233,11 @@ impl Reports {
     }
 
     /// RFC 3550 6.4: an SR from who has sent since the second last report.
-    fn sender(&mut self, now: Instant, wall: Ntp, clock: u32) -> Option<SenderInfo> {
+    fn sender(&mut self, now: Instant, wall: Ntp) -> Option<SenderInfo> {
         let Sending { packets, octets, newest } = self.sending;
-        let [last, before] = std::mem::replace(&mut self.sent_before, [packets, 0]);
+        let [last, before] = self.sent_before;
         self.sent_before = [packets, last];
-        let (timestamp, at) = newest.filter(|_| packets != before)?;
+        let (timestamp, at, clock) = newest.filter(|_| packets != before)?;
         let rtp = timestamp.wrapping_add(units(now.saturating_duration_since(at), clock));
         Some(SenderInfo { ntp: wall.0, rtp, packets, octets })
     }
@@ -282,11 +262,6 @@ impl Reports {
         let spread = 500 + (z ^ (z >> 31)) % 1000;
         mean * (spread as u32) / (COMPENSATION as u32)
     }
-}
-
-/// A jitter that the other side has reported, as a time.
-pub(crate) fn reported_jitter(reported: Reported, clock: u32) -> Duration {
-    span(reported.jitter, clock)
 }
 
 #[cfg(test)]

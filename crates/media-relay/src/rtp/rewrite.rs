@@ -95,6 +95,13 @@ impl Line {
         self.source.tracker = Tracker::default();
     }
 
+    /// What follows counts in this clock; the numbers go on.
+    pub(crate) fn use_clock(&mut self, clock: u32) {
+        if self.clock != clock {
+            self.new_source(clock);
+        }
+    }
+
     /// The place of a source's frame; `None` when it comes too late to have one.
     pub(crate) fn place(&mut self, now: Instant, stamp: Stamp) -> Option<Place> {
         let (sequence, arrival) = self.place_sequence(stamp)?;

@@ -22,6 +22,7 @@
 //! own too, with the same local address and another session id, while the first one lives on: the
 //! call may come back to it. Which of the two is heard is said by `AudioSession::connect_pbx`.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use super::SdpError;
@@ -29,7 +30,6 @@ use super::crypto::Keys;
 use super::pbx::{self, Codec, Layout, Media, Origin, Ours, Protection, Secure, Security};
 
 /// Our side of a dialog's offers and answers.
-#[derive(Debug)]
 pub struct Negotiation {
     local: SocketAddr,
     /// The best first.
@@ -43,6 +43,17 @@ pub struct Negotiation {
     origin: Origin,
     /// Our last description; empty before the first.
     said: String,
+}
+
+/// Without what was said, which may hold keys.
+impl fmt::Debug for Negotiation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Negotiation")
+            .field("local", &self.local)
+            .field("security", &self.security)
+            .field("agreed", &self.agreed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Negotiation {

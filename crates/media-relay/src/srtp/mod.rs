@@ -151,7 +151,6 @@ impl SrtpSession {
     }
 
     /// Protects the compound RTCP packet `buffer[..len]`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no reports are sent yet"))]
     pub(crate) fn protect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let packet = buffer.get(..len).ok_or(SrtpError::Malformed)?;
         let ssrc = rtcp_ssrc(packet).ok_or(SrtpError::Malformed)?;

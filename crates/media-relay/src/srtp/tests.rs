@@ -308,31 +308,6 @@ fn no_room_is_an_error_and_uses_no_index() {
     assert!(protect(&mut client, &packet).is_ok());
 }
 
-#[test]
-#[ignore = "a measurement: run it alone, in release"]
-#[expect(clippy::disallowed_methods, reason = "a measurement")]
-fn the_cost_of_a_packet() {
-    const PACKETS: u32 = 300_000;
-    for profile in PROFILES {
-        let (mut client, mut server) = pair(profile);
-        let (mut sealing, mut opening) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
-        let mut buffer = [0; 200];
-        for index in 0..PACKETS {
-            // 50 octets: Opus at 20 kbit/s.
-            let packet = rtp(1, index as u16, &[7; 50]);
-            buffer[..packet.len()].copy_from_slice(&packet);
-            let start = std::time::Instant::now();
-            let len = client.protect_rtp(&mut buffer, packet.len()).expect("protected");
-            let sealed = std::time::Instant::now();
-            server.unprotect_rtp(&mut buffer[..len]).expect("opened");
-            opening += sealed.elapsed();
-            sealing += sealed - start;
-        }
-        println!("{profile:?}: protect {:?}, unprotect {:?}", sealing / PACKETS, opening / PACKETS);
-        assert!(sealing + opening < PACKETS * std::time::Duration::from_micros(5));
-    }
-}
-
 proptest! {
     #[test]
     fn hostile_bytes_are_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), first in 0x80_u8..0xC0) {

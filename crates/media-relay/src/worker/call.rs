@@ -3,20 +3,25 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::counters::Counters;
+use super::Port;
+use super::counters::{Counter, Counters};
 use super::pbx_leg::{Heard, PbxLeg};
+use super::reports::{CallReports, WallClock};
 use super::socket::MediaSocket;
 use crate::announcement::Announcement;
 use crate::event::{MediaEvent, Summary};
 use crate::hold::HoldSound;
 use crate::path::{AudioPath, Party, PathEvent, WhatsAppFormats};
 use crate::peer::{Discard, Far, PeerOutput, Received, WhatsAppPeer};
+use crate::rtp::rtcp::LONGEST_REPORT;
+use crate::rtp::rtcp_latch::RtcpLatch;
 use crate::sdp::pbx;
 use crate::srtp::TRAILER;
 use crate::tone::Tone;
 
 /// Larger datagrams than this are neither audio nor a handshake.
 const LARGEST_DATAGRAM: usize = 2048;
+const _: () = assert!(LONGEST_REPORT <= LARGEST_DATAGRAM, "a report fits in the buffer");
 
 /// Datagrams taken from one socket per turn. What is left waits until every
 /// other call has had its turn.
@@ -30,11 +35,17 @@ pub(super) struct Tools {
     incoming: [u8; LARGEST_DATAGRAM],
     outgoing: [u8; LARGEST_DATAGRAM + TRAILER],
     pub(super) counters: std::sync::Arc<Counters>,
+    wall: WallClock,
 }
 
 impl Tools {
     pub(super) fn new(counters: std::sync::Arc<Counters>) -> Self {
-        Self { incoming: [0; LARGEST_DATAGRAM], outgoing: [0; LARGEST_DATAGRAM + TRAILER], counters }
+        Self {
+            incoming: [0; LARGEST_DATAGRAM],
+            outgoing: [0; LARGEST_DATAGRAM + TRAILER],
+            counters,
+            wall: WallClock::read(),
+        }
     }
 }
 
@@ -44,30 +55,63 @@ pub(crate) struct WhatsAppRemote {
     pub(crate) formats: WhatsAppFormats,
 }
 
+/// The sockets of a call.
+pub(crate) struct Sockets {
+    pub(crate) pbx: MediaSocket,
+    /// The odd port above (RFC 3550 11).
+    pub(crate) pbx_rtcp: MediaSocket,
+    pub(crate) whatsapp: MediaSocket,
+}
+
 /// One call.
 pub(crate) struct Call {
-    pub(crate) pbx: MediaSocket,
-    pub(crate) whatsapp: MediaSocket,
+    sockets: Sockets,
     pub(crate) peer: WhatsAppPeer,
     pub(crate) path: AudioPath,
     pub(crate) events: Events,
     leg: PbxLeg,
+    /// Whose reports are taken on the port of their own.
+    rtcp: Option<RtcpLatch>,
+    /// Whether the PBX's reports go to the port of RTP (RFC 5761).
+    rtcp_mux: bool,
+    reports: CallReports,
     refused: u64,
     setup: Option<Duration>,
 }
 
 impl Call {
     pub(crate) fn new(
-        (pbx, whatsapp): (MediaSocket, MediaSocket),
+        sockets: Sockets,
         peer: WhatsAppPeer,
         path: AudioPath,
+        reports: CallReports,
         events: Events,
     ) -> Self {
-        Self { pbx, whatsapp, peer, path, events, leg: PbxLeg::default(), refused: 0, setup: None }
+        Self {
+            sockets,
+            peer,
+            path,
+            events,
+            leg: PbxLeg::default(),
+            rtcp: None,
+            rtcp_mux: false,
+            reports,
+            refused: 0,
+            setup: None,
+        }
+    }
+
+    pub(super) fn socket(&mut self, port: Port) -> &mut MediaSocket {
+        match port {
+            Port::Pbx => &mut self.sockets.pbx,
+            Port::PbxRtcp => &mut self.sockets.pbx_rtcp,
+            Port::WhatsApp => &mut self.sockets.whatsapp,
+        }
     }
 
     pub(super) fn connect_whatsapp(&mut self, now: Instant, remote: WhatsAppRemote) {
         self.path.set_whatsapp(remote.formats);
+        self.reports.set_whatsapp(remote.formats);
         self.peer.connect(now, remote.peer);
     }
 
@@ -79,12 +123,22 @@ impl Call {
         if self.leg.connect(now, media).is_err() {
             tracing::warn!("the keys that were negotiated with the PBX cannot be used");
             self.path.leave_pbx(now);
+            return;
+        }
+        self.reports.set_pbx(now, media);
+        self.rtcp_mux = media.rtcp_mux;
+        // On hold by 0.0.0.0 reports go where they went.
+        if !media.remote.ip().is_unspecified() {
+            let fresh = RtcpLatch::new(media.remote, media.rtcp);
+            self.rtcp.get_or_insert(fresh).renew(media.remote, media.rtcp);
         }
     }
 
     /// Nothing is heard from the PBX, nor sent to it, until the next `connect_pbx`.
     pub(super) fn disconnect_pbx(&mut self, now: Instant) {
         self.path.leave_pbx(now);
+        self.reports.leave_pbx();
+        self.rtcp = None;
         self.leg.disconnect();
     }
 
@@ -106,19 +160,24 @@ impl Call {
         }
     }
 
-    /// Takes what has come from one side. Whether there may be more.
-    pub(super) fn receive(&mut self, now: Instant, from: Party, tools: &mut Tools) -> bool {
+    /// The call is answered: sound and reports may pass to WhatsApp.
+    pub(super) fn open(&mut self, now: Instant, tools: &mut Tools) {
+        self.path.open(now);
+        self.reports.start(now, Party::WhatsApp);
+        // The first packet is ours, and at once.
+        self.handle_timeout(now, tools);
+    }
+
+    /// Takes what has come to one socket. Whether there may be more.
+    pub(super) fn receive(&mut self, now: Instant, port: Port, tools: &mut Tools) -> bool {
         for _ in 0..BURST {
-            let socket = match from {
-                Party::Pbx => &self.pbx,
-                Party::WhatsApp => &self.whatsapp,
-            };
-            let Some((len, source)) = socket.receive(&mut tools.incoming) else {
+            let Some((len, source)) = self.socket(port).receive(&mut tools.incoming) else {
                 return false;
             };
-            let outcome = match from {
-                Party::Pbx => self.hear_pbx(now, source, len, tools),
-                Party::WhatsApp => self.hear_whatsapp(now, source, len, tools),
+            let outcome = match port {
+                Port::Pbx => self.hear_pbx(now, source, len, tools),
+                Port::PbxRtcp => self.hear_pbx_rtcp(now, source, len, tools),
+                Port::WhatsApp => self.hear_whatsapp(now, source, len, tools),
             };
             if let Err(why) = outcome {
                 self.refused += 1;
@@ -135,22 +194,67 @@ impl Call {
         len: usize,
         tools: &mut Tools,
     ) -> Result<(), Discard> {
-        let Tools { incoming, outgoing, counters } = tools;
+        let Tools { incoming, outgoing, counters, .. } = tools;
         counters.pbx_received.increment();
         let packet = datagram(incoming, len)?;
         let len = match self.leg.receive(now, source, packet)? {
             Heard::Rtp(len) => len,
-            Heard::Rtcp(_) => {
-                counters.pbx_rtcp.increment();
-                self.path.heard_from(now, Party::Pbx);
-                return Ok(());
-            }
+            // With rtcp-mux, or from a PBX that does so unasked.
+            Heard::Rtcp(len) => return self.take_pbx_rtcp(now, len, tools),
         };
         let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-        let (peer, socket) = (&mut self.peer, &self.whatsapp);
-        self.path.from_pbx(now, packet, &mut |rtp: &[u8]| {
-            send_protected(peer, socket, outgoing, counters, rtp);
+        let Self { peer, sockets, reports, path, .. } = self;
+        reports.heard(now, Party::Pbx, packet);
+        path.from_pbx(now, packet, &mut |rtp: &[u8]| {
+            reports.sent(now, Party::WhatsApp, rtp);
+            send_protected(peer, &sockets.whatsapp, outgoing, counters, rtp);
         });
+        Ok(())
+    }
+
+    /// What comes to the port of RTCP alone. A BYE there, forged or not, ends nothing.
+    fn hear_pbx_rtcp(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        len: usize,
+        tools: &mut Tools,
+    ) -> Result<(), Discard> {
+        let Tools { incoming, counters, .. } = tools;
+        counters.pbx_received.increment();
+        let packet = datagram(incoming, len)?;
+        let latch = self.rtcp.as_ref().ok_or(Discard::Early)?;
+        if !latch.accepts(source) {
+            return Err(Discard::Stranger);
+        }
+        let len = self.leg.open_rtcp(packet)?;
+        self.take_pbx_rtcp(now, len, tools)?;
+        if let Some(latch) = &mut self.rtcp {
+            latch.learn(source);
+        }
+        Ok(())
+    }
+
+    /// The report in the buffer is the PBX's, by its source.
+    fn take_pbx_rtcp(&mut self, now: Instant, len: usize, tools: &mut Tools) -> Result<(), Discard> {
+        let Tools { incoming, counters, .. } = tools;
+        let packet = datagram(incoming, len)?;
+        self.reports.handle_rtcp(now, Party::Pbx, packet).map_err(|_| Discard::Malformed)?;
+        counters.pbx_rtcp.increment();
+        self.path.heard_from(now, Party::Pbx);
+        Ok(())
+    }
+
+    /// The report in the buffer is WhatsApp's: it is authenticated.
+    fn take_whatsapp_rtcp(&mut self, now: Instant, len: usize, tools: &mut Tools) -> Result<(), Discard> {
+        let Tools { incoming, counters, .. } = tools;
+        let packet = datagram(incoming, len)?;
+        let lost = self.reports.handle_rtcp(now, Party::WhatsApp, packet);
+        if let Some(percent) = lost.map_err(|_| Discard::Malformed)? {
+            self.path.set_reported_loss(percent);
+        }
+        counters.whatsapp_rtcp.increment();
+        self.path.heard_from(now, Party::WhatsApp);
         Ok(())
     }
 
@@ -161,22 +265,20 @@ impl Call {
         len: usize,
         tools: &mut Tools,
     ) -> Result<(), Discard> {
-        let Tools { incoming, outgoing, counters } = tools;
+        let Tools { incoming, outgoing, counters, .. } = tools;
         counters.whatsapp_received.increment();
         let packet = datagram(incoming, len)?;
         match self.peer.handle_datagram(now, source, packet) {
-            // RTCP is authenticated and counted; its reports wait for a use.
             Received::Handled => Ok(()),
-            Received::Rtcp(_) => {
-                self.path.heard_from(now, Party::WhatsApp);
-                Ok(())
-            }
             Received::Refused(why) => Err(why),
+            Received::Rtcp(len) => self.take_whatsapp_rtcp(now, len, tools),
             Received::Rtp(len) => {
                 let packet = packet.get(..len).ok_or(Discard::Malformed)?;
-                let (leg, socket) = (&mut self.leg, &self.pbx);
-                self.path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
-                    send_to_pbx(leg, socket, outgoing, counters, rtp);
+                let Self { leg, sockets, reports, path, .. } = self;
+                reports.heard(now, Party::WhatsApp, packet);
+                path.from_whatsapp(now, packet, &mut |rtp: &[u8]| {
+                    reports.sent(now, Party::Pbx, rtp);
+                    send_to_pbx(leg, &sockets.pbx, outgoing, counters, rtp);
                 });
                 Ok(())
             }
@@ -187,12 +289,45 @@ impl Call {
         if self.peer.deadline().is_some_and(|at| at <= now) {
             self.peer.handle_timeout(now);
         }
+        self.report(now, tools, CallReports::due);
         let Tools { outgoing, counters, .. } = tools;
-        let (leg, peer, pbx, whatsapp) = (&mut self.leg, &mut self.peer, &self.pbx, &self.whatsapp);
-        self.path.handle_timeout(now, &mut |to, rtp: &[u8]| match to {
-            Party::Pbx => send_to_pbx(leg, pbx, outgoing, counters, rtp),
-            Party::WhatsApp => send_protected(peer, whatsapp, outgoing, counters, rtp),
+        let Self { leg, peer, sockets, reports, path, .. } = self;
+        path.handle_timeout(now, &mut |to, rtp: &[u8]| {
+            reports.sent(now, to, rtp);
+            match to {
+                Party::Pbx => send_to_pbx(leg, &sockets.pbx, outgoing, counters, rtp),
+                Party::WhatsApp => send_protected(peer, &sockets.whatsapp, outgoing, counters, rtp),
+            }
         });
+        reports.measure(now, path);
+    }
+
+    /// Sends the reports that `write` gives.
+    fn report(&mut self, now: Instant, tools: &mut Tools, write: WriteReport) {
+        let Tools { outgoing, counters, wall, .. } = tools;
+        let Self { leg, peer, sockets, reports, .. } = self;
+        let (socket, destination) = if self.rtcp_mux {
+            (&sockets.pbx, leg.destination())
+        } else {
+            (&sockets.pbx_rtcp, self.rtcp.as_ref().and_then(RtcpLatch::destination))
+        };
+        if let Some(len) = write(reports, now, *wall, Party::Pbx, outgoing)
+            && let Some(destination) = destination
+        {
+            let protected = leg.protect_rtcp(outgoing, len).ok();
+            let report = protected.and_then(|len| outgoing.get(..len));
+            let sent = report.is_some_and(|report| socket.send(report, destination));
+            count(sent, &counters.reports_sent, counters);
+        }
+        if let Some(len) = write(reports, now, *wall, Party::WhatsApp, outgoing)
+            && let Some(protected) = peer.protect_rtcp(outgoing, len)
+        {
+            let sent = protected.is_ok_and(|(destination, len)| {
+                let report = outgoing.get(..len);
+                report.is_some_and(|report| sockets.whatsapp.send(report, destination))
+            });
+            count(sent, &counters.reports_sent, counters);
+        }
     }
 
     /// Drains the machines: sends what is to be sent, tells what has happened.
@@ -200,7 +335,7 @@ impl Call {
         while let Some(output) = self.peer.poll() {
             match output {
                 PeerOutput::Transmit { destination, bytes } => {
-                    let sent = self.whatsapp.send(&bytes, destination);
+                    let sent = self.sockets.whatsapp.send(&bytes, destination);
                     count(sent, &counters.whatsapp_sent, counters);
                 }
                 PeerOutput::Connected(took) => {
@@ -228,20 +363,29 @@ impl Call {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let times = [self.peer.deadline(), self.path.deadline()];
+        let times = [self.peer.deadline(), self.path.deadline(), self.reports.deadline()];
         times.into_iter().flatten().min()
     }
 
-    /// Says goodbye to WhatsApp's relay.
-    pub(super) fn close(&mut self, counters: &Counters) {
+    /// Says goodbye to both sides.
+    pub(super) fn close(&mut self, now: Instant, tools: &mut Tools) {
+        self.report(now, tools, CallReports::goodbye);
         self.peer.close();
-        self.settle(counters);
+        self.settle(&tools.counters);
     }
 
-    pub(super) fn summary(&self) -> Summary {
-        Summary { packets: self.path.counters(), refused: self.refused, setup: self.setup }
+    pub(super) fn summary(&mut self) -> Summary {
+        Summary {
+            packets: self.path.counters(),
+            refused: self.refused,
+            setup: self.setup,
+            quality: self.reports.quality(&self.path),
+        }
     }
 }
+
+/// Which report is written: the one that is due, or the last.
+type WriteReport = fn(&mut CallReports, Instant, WallClock, Party, &mut [u8]) -> Option<usize>;
 
 /// One that fills the buffer was longer and is cut off.
 fn datagram(buffer: &mut [u8], len: usize) -> Result<&mut [u8], Discard> {
@@ -289,7 +433,7 @@ fn send_to_pbx(leg: &mut PbxLeg, socket: &MediaSocket, buffer: &mut [u8], counte
     count(sent, &counters.pbx_sent, counters);
 }
 
-fn count(sent: bool, on: &super::counters::Counter, counters: &Counters) {
+fn count(sent: bool, on: &Counter, counters: &Counters) {
     if sent {
         on.increment();
     } else {

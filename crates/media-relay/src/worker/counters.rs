@@ -67,8 +67,12 @@ counters! {
     unauthenticated,
     /// Refused: SRTP index used before.
     replay,
-    /// RTCP from PBXs, which needs no answer yet.
+    /// Reports (RTCP) from PBXs.
     pbx_rtcp,
+    /// Reports from WhatsApp.
+    whatsapp_rtcp,
+    /// Reports of ours, to both sides.
+    reports_sent,
     /// Sending failed: no room in the socket, or no route.
     unsent,
     /// Paths whose ICE checks nobody answered, or could not be sent.

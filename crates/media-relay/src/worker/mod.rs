@@ -8,6 +8,7 @@ mod call;
 mod counters;
 mod pace;
 mod pbx_leg;
+mod reports;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -24,10 +25,11 @@ use std::time::{Duration, Instant};
 
 use mio::{Interest, Poll, Token, Waker};
 
-pub(crate) use call::{Call, WhatsAppRemote};
+pub(crate) use call::{Call, Sockets, WhatsAppRemote};
 use counters::Counters;
 pub use counters::RelayCounters;
 use pace::Pace;
+pub(crate) use reports::{CallReports, QualityCell};
 pub(crate) use socket::{BindError, MediaSocket};
 use timer::{Armed, Timers};
 
@@ -50,6 +52,32 @@ const READY: usize = 1024;
 const SHORTEST_TIMER: Duration = Duration::from_millis(1);
 
 const CONTROL: Token = Token(usize::MAX);
+
+/// The sockets of a call: a slot's place and one of these are a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    Pbx,
+    PbxRtcp,
+    WhatsApp,
+}
+
+impl Port {
+    const ALL: [Self; 3] = [Self::Pbx, Self::PbxRtcp, Self::WhatsApp];
+
+    fn token(self, place: usize) -> Token {
+        Token(Self::ALL.len() * place + self as usize)
+    }
+
+    /// The place, and which of its sockets it is.
+    fn of(Token(token): Token) -> (usize, Self) {
+        let port = match token % Self::ALL.len() {
+            0 => Self::Pbx,
+            1 => Self::PbxRtcp,
+            _ => Self::WhatsApp,
+        };
+        (token / Self::ALL.len(), port)
+    }
+}
 
 /// What a worker is asked to do. The number is the call's.
 pub(crate) enum Command {
@@ -269,11 +297,7 @@ impl Worker {
                     });
                 }
                 Command::OpenGate(id) => {
-                    self.step(self.place(id), now, |call, tools| {
-                        call.path.open(now);
-                        // The first packet is ours, and at once.
-                        call.handle_timeout(now, tools);
-                    });
+                    self.step(self.place(id), now, |call, tools| call.open(now, tools));
                 }
             }
         }
@@ -292,11 +316,9 @@ impl Worker {
             return;
         };
         let registry = self.poll.registry();
-        let readable = Interest::READABLE;
-        let Call { pbx, whatsapp, .. } = &mut *slot.call;
-        let registered = registry
-            .register(pbx.source(), Token(2 * place), readable)
-            .and_then(|()| registry.register(whatsapp.source(), Token(2 * place + 1), readable));
+        let registered = Port::ALL.into_iter().try_for_each(|port| {
+            registry.register(slot.call.socket(port).source(), port.token(place), Interest::READABLE)
+        });
         if let Err(error) = registered {
             tracing::error!(%error, "a media socket cannot be watched");
             self.close(place, Some(MediaFailure::Unusable("socket not watched")));
@@ -304,10 +326,10 @@ impl Worker {
     }
 
     fn receive(&mut self, now: Instant, token: Token) {
-        let from = if token.0.is_multiple_of(2) { Party::Pbx } else { Party::WhatsApp };
+        let (place, port) = Port::of(token);
         let mut more = false;
-        self.step(Some(token.0 / 2), now, |call, tools| {
-            more = call.receive(now, from, tools);
+        self.step(Some(place), now, |call, tools| {
+            more = call.receive(now, port, tools);
         });
         if more {
             self.unfinished.push(token);
@@ -353,15 +375,16 @@ impl Worker {
             return;
         };
         self.load.fetch_sub(1, Relaxed);
-        let counters = &self.tools.counters;
-        counters.closed.increment();
+        let tools = &mut self.tools;
+        tools.counters.closed.increment();
         let registry = self.poll.registry();
-        // Closing would take them off as well.
-        drop(registry.deregister(slot.call.pbx.source()));
-        drop(registry.deregister(slot.call.whatsapp.source()));
+        for port in Port::ALL {
+            // Closing would take them off as well.
+            drop(registry.deregister(slot.call.socket(port).source()));
+        }
         let orderly = failure.is_none();
         if let Some(failure) = failure {
-            counters.failed(&failure);
+            tools.counters.failed(&failure);
             // The owner's callback may be what panics: here, below, as it goes.
             drop(catch_unwind(AssertUnwindSafe(|| {
                 (slot.call.events)(MediaEvent::Failed(failure));
@@ -369,7 +392,7 @@ impl Worker {
         }
         drop(catch_unwind(AssertUnwindSafe(move || {
             if orderly {
-                slot.call.close(counters);
+                slot.call.close(Instant::now(), tools);
             }
             let summary = slot.call.summary();
             (slot.call.events)(MediaEvent::Closed(summary));

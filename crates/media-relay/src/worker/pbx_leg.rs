@@ -135,7 +135,6 @@ impl PbxLeg {
     ///
     /// # Errors
     /// There is no PBX, or it does not authenticate.
-    #[cfg_attr(not(test), expect(dead_code, reason = "there is no RTCP port yet"))]
     pub(crate) fn open_rtcp(&mut self, datagram: &mut [u8]) -> Result<usize, Discard> {
         self.current.as_mut().ok_or(Discard::Early)?.open_rtcp(datagram)
     }
@@ -144,7 +143,6 @@ impl PbxLeg {
     ///
     /// # Errors
     /// It must not be sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no reports are sent yet"))]
     pub(crate) fn protect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         match self.session() {
             Some(session) => session.protect_rtcp(buffer, len),

@@ -28,7 +28,9 @@ pub(crate) enum BindError {
 pub(crate) struct MediaSocket {
     // Dropped in this order: a port rests from when its socket has closed.
     socket: UdpSocket,
-    lease: PortLease,
+    port: u16,
+    /// Of a pair it is one lease.
+    _lease: Arc<PortLease>,
     /// An IPv6 socket that takes IPv4 as well. Inside, its IPv4 addresses are IPv4
     /// addresses; only the kernel sees them mapped (RFC 4291 2.5.5.2).
     is_dual_stack: bool,
@@ -40,7 +42,7 @@ impl MediaSocket {
         for _ in 0..BIND_ATTEMPTS {
             let lease = pool.take().ok_or(BindError::NoPort)?;
             match udp(SocketAddr::new(ip, lease.port())) {
-                Ok(socket) => return Ok(Self { socket, lease, is_dual_stack: is_dual_stack(ip) }),
+                Ok(socket) => return Ok(Self::new(socket, lease.port(), ip, Arc::new(lease))),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(BindError::Io(error)),
             }
@@ -48,8 +50,31 @@ impl MediaSocket {
         Err(BindError::NoPort)
     }
 
+    /// Binds the next port of `pool` and its odd neighbour (RFC 3550 11), neither of them somebody
+    /// else's.
+    pub(crate) fn bind_pair(pool: &Arc<PortPool>, ip: IpAddr) -> Result<(Self, Self), BindError> {
+        for _ in 0..BIND_ATTEMPTS {
+            let lease = Arc::new(pool.take().ok_or(BindError::NoPort)?);
+            let bind = |port| -> io::Result<Self> {
+                let socket = udp(SocketAddr::new(ip, port))?;
+                Ok(Self::new(socket, port, ip, Arc::clone(&lease)))
+            };
+            let even = lease.port();
+            match bind(even).and_then(|rtp| Ok((rtp, bind(even + 1)?))) {
+                Ok(pair) => return Ok(pair),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(BindError::Io(error)),
+            }
+        }
+        Err(BindError::NoPort)
+    }
+
+    fn new(socket: UdpSocket, port: u16, ip: IpAddr, lease: Arc<PortLease>) -> Self {
+        Self { socket, port, _lease: lease, is_dual_stack: is_dual_stack(ip) }
+    }
+
     pub(crate) fn port(&self) -> u16 {
-        self.lease.port()
+        self.port
     }
 
     pub(super) fn source(&mut self) -> &mut UdpSocket {

@@ -3,6 +3,7 @@
 
 mod families;
 mod own;
+mod reports;
 mod secure;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -103,6 +104,23 @@ impl Far {
         self.session.as_ref().expect("open")
     }
 
+    /// What was agreed with the PBX.
+    fn media(&self) -> pbx::Media {
+        pbx::Media {
+            remote: self.pbx.local_addr().expect("bound"),
+            codec: pbx::Codec::Opus,
+            payload_type: 107,
+            dtmf: Some((101, 8000)),
+            rtcp: None,
+            offered_as: pbx::OfferedAs::default(),
+            ptime_ms: 20,
+            direction: pbx::Direction::SendRecv,
+            secure: None,
+            rtcp_mux: false,
+            comfort_noise: false,
+        }
+    }
+
     /// WhatsApp's description: it is the DTLS client when we offered.
     fn connect(&self, role: DtlsRole) {
         self.connect_to(role, None);
@@ -131,19 +149,7 @@ impl Far {
             mid: "audio".into(),
         };
         self.session().connect_whatsapp(remote, wa_role);
-        self.session().connect_pbx(pbx::Media {
-            remote: self.pbx.local_addr().expect("bound"),
-            codec: pbx::Codec::Opus,
-            payload_type: 107,
-            dtmf: Some((101, 8000)),
-            rtcp: None,
-            offered_as: pbx::OfferedAs::default(),
-            ptime_ms: 20,
-            direction: pbx::Direction::SendRecv,
-            secure: None,
-            rtcp_mux: false,
-            comfort_noise: false,
-        });
+        self.session().connect_pbx(self.media());
     }
 
     /// Plays the lite peer until `done` or `limit`.
@@ -351,8 +357,8 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
     let far = Far::open(&relay, DtlsRole::Server);
     let pool = crate::ports::PortPool::single(&(43_560..=43_590), Duration::ZERO);
     let bind = || MediaSocket::bind(&pool, LOOPBACK).expect("a socket");
-    let sockets = (bind(), bind());
-    let flooded = SocketAddr::new(LOOPBACK, sockets.0.port());
+    let sockets = Sockets { pbx: bind(), pbx_rtcp: bind(), whatsapp: bind() };
+    let flooded = SocketAddr::new(LOOPBACK, sockets.pbx.port());
     let identity = Arc::new(Identity::generate().expect("a certificate"));
     let credentials = Credentials::draw().expect("random numbers");
     let peer = crate::peer::WhatsAppPeer::new(identity, vec![flooded], credentials);
@@ -363,7 +369,9 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
         opus_complexity: 5,
         options: SessionOptions::default(),
     });
-    let mut call = Call::new(sockets, peer, path, Box::new(|_| {}));
+    let reports = || crate::rtp::report::Reports::new(1, "c".into(), 1);
+    let reports = CallReports::new(reports(), reports(), Arc::default());
+    let mut call = Call::new(sockets, peer, path, reports, Box::new(|_| {}));
     for sequence in 0..70 {
         far.pbx.send_to(&rtp(107, sequence), flooded).expect("sent");
     }
@@ -371,7 +379,7 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
     let mut tools = Tools::new(Arc::clone(&counters));
     let mut taken = Vec::new();
     for more in [true, true, false, false] {
-        assert_eq!(call.receive(Instant::now(), Party::Pbx, &mut tools), more);
+        assert_eq!(call.receive(Instant::now(), Port::Pbx, &mut tools), more);
         let mut totals = RelayCounters::default();
         counters.add_to(&mut totals);
         taken.push(totals.pbx_received);

@@ -108,6 +108,18 @@ fn mistakes_of_listeners() {
 }
 
 #[test]
+fn a_number_says_how_its_audio_is_spoken_at_whatsapp() {
+    let audio = |keys: &str| good(&with("display =", &format!("{keys}\ndisplay ="))).numbers[0].audio.clone();
+    let default = audio("");
+    assert_eq!((default.keying, default.prefers_g711), (media_relay::Keying::Dtls, false));
+    assert!(default.additional_codecs.is_empty());
+    let all = audio("srtp = \"sdes\"\nadditional_codecs = [\"pcma\", \"pcmu\"]\nprefer = \"g711\"");
+    assert_eq!((all.keying, all.prefers_g711), (media_relay::Keying::Sdes, true));
+    assert_eq!(all.additional_codecs, [Codec::Pcma, Codec::Pcmu]);
+    assert_eq!(all.graph_codecs(), ["PCMA", "PCMU"]);
+}
+
+#[test]
 fn one_socket_towards_whatsapp_takes_both_ip_versions() {
     let cases: [(&str, &str, &[&str]); 5] = [
         ("advertised = \"192.0.2.10\"", "0.0.0.0", &["192.0.2.10"]),

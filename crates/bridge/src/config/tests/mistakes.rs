@@ -54,6 +54,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp.advertised = [\"192.0.2.10\", \"[2001:db8::10]:9\"]", "f:3: media.whatsapp.advertised: \"[2001:db8::10]:9\" has a port, media has many: write \"2001:db8::10\""),
     ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { bind = \"0.0.0.0\", advertised = [\"192.0.2.10\", \"2001:db8::10\"] }", "f:3: media.whatsapp.advertised: is of both IP versions, and bind 0.0.0.0 is not: leave bind out, or write bind = \"::\", which takes both"),
     ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { bind = \"10.0.0.3\", advertised = \"2001:db8::10\" }", "f:3: media.whatsapp.advertised: 2001:db8::10 and bind 10.0.0.3 are of different IP versions: nothing sent there would arrive"),
+    ("display =", "srtp = \"zrtp\"\ndisplay =", "f:12: number.srtp: \"zrtp\" is not known: write one of \"dtls\", \"sdes\""),
+    ("display =", "additional_codecs = \"pcmu\"\ndisplay =", "f:12: number.additional_codecs: is a string, must be a list like [\"...\", \"...\"]"),
+    ("display =", "additional_codecs = [\"opus\"]\ndisplay =", "f:12: number.additional_codecs: \"opus\" is not known: write one of \"pcmu\", \"pcma\""),
+    ("display =", "additional_codecs = [\"pcma\", \"pcma\"]\ndisplay =", "f:12: number.additional_codecs: names a codec twice: once is enough"),
+    ("display =", "prefer = \"g729\"\ndisplay =", "f:12: number.prefer: \"g729\" is not known: write one of \"opus\", \"g711\""),
+    ("display =", "prefer = \"g711\"\ndisplay =", "f:12: number.prefer: \"g711\" is nothing that this number has: write additional_codecs = [\"pcmu\", \"pcma\"] too, and enable them at WhatsApp"),
     // Ports claimed twice.
     ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { advertised = [\"192.0.2.10\", \"2001:db8::10\"], ports = \"29000-39999\" }", "f:3: media.whatsapp.ports: 29000-39999 collides with media.pbx.ports (20000-29999): choose ports apart, or give each its own bind address"),
     ("media.whatsapp.bind = \"10.0.0.3\"", "media.whatsapp = { bind = \"10.0.0.2\", ports = \"29000-39999\" }", "f:3: media.whatsapp.ports: 29000-39999 collides with media.pbx.ports (20000-29999): choose ports apart, or give each its own bind address"),

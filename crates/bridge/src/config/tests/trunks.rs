@@ -1,5 +1,6 @@
 //! What can be written of a trunk.
 
+use media_relay::sdp::pbx::Security;
 use sip_core::auth::Algorithm;
 use sip_core::{Nat, Reliable, SessionTimer, TrunkId};
 
@@ -42,6 +43,7 @@ fn a_trunk_has_defaults() {
     assert_eq!(trunk.session, Session { timer, reliable: Reliable::Supported, offer: Offer::Early });
     assert!(trunk.transfer && !trunk.redirect);
     assert_eq!((trunk.dtmf, trunk.ringback), (Dtmf::Rfc4733, Ringback::Pbx));
+    assert_eq!(trunk.srtp, Security::Refuse);
 }
 
 #[test]
@@ -52,6 +54,7 @@ fn everything_about_a_trunk_can_be_written() {
         nat = "source"
         tcp_for_large = true
         dtmf = "info"
+        srtp = "require"
         ringback = "183"
         ringback_country = "de"
         transfer = false
@@ -85,6 +88,7 @@ fn everything_about_a_trunk_can_be_written() {
     let trunk = &config.trunks[0];
     assert_eq!(trunk.advertised.map(|ip| ip.to_string()).as_deref(), Some("192.0.2.1"));
     assert_eq!((trunk.nat, trunk.tcp_for_large, trunk.dtmf), (Nat::Source, true, Dtmf::InfoRelay));
+    assert_eq!(trunk.srtp, Security::Require);
     assert_eq!(
         (trunk.ringback, trunk.transfer, trunk.redirect),
         (Ringback::Tone(media_relay::tone::ringback("de").expect("a tone")), false, true)
@@ -216,6 +220,8 @@ const CASES: &[(&str, &[&str])] = &[
     ("advertised = \"10.0.0.2:5060\"", &["trunk.advertised: \"10.0.0.2:5060\" has a port, that is the listener's: write \"10.0.0.2\""]),
     ("nat = \"yes\"", &["trunk.nat: \"yes\" is not known: write one of \"auto\", \"source\", \"contact\""]),
     ("dtmf = \"inband\"", &["trunk.dtmf: \"inband\" is not known: write one of \"rfc4733\", \"info\", \"info_dtmf\""]),
+    ("srtp = \"optional\"", &["trunk.srtp: \"optional\" is not known: write one of \"refuse\", \"offer\", \"require\""]),
+    ("srtp = true", &["trunk.srtp: is true or false, must be a string in quotes"]),
     ("ringback = \"183\"", &["trunk.ringback_country: is missing: ringback = \"183\" plays the tone of a country, like \"de\""]),
     ("ringback_country = \"de\"", &["trunk.ringback_country: has no effect with ringback = \"180\": write \"183\" there, or leave it out"]),
     ("tls = { verify = \"off\" }", &["trunk.tls.verify: \"off\" is not known: write one of \"full\", \"none\""]),
@@ -320,4 +326,15 @@ fn what_is_unwise_is_warned_of() {
         1,
     );
     assert_eq!(good(&closed).warnings().len(), 1);
+}
+
+/// RFC 4568 8: the SDP must be protected for the keys in it to be worth anything.
+#[test]
+fn keys_of_srtp_in_open_sip_are_warned_of() {
+    for (lines, is_warned) in
+        [("", false), ("srtp = \"refuse\"", false), ("srtp = \"offer\"", true), ("srtp = \"require\"", true)]
+    {
+        let warnings = good(&trunk(lines)).warnings();
+        assert_eq!(warnings.iter().any(|text| text.contains("keys of its SRTP")), is_warned, "{lines}");
+    }
 }

@@ -178,6 +178,25 @@ pub(super) const CASES: &[Case] = &[
         Some("DTLS"),
     ),
     (
+        |f| number(f).audio.keying = Keying::Sdes,
+        "key exchange",
+        Level::Fault,
+        "DTLS: the bridge and WhatsApp do not agree",
+        "number.srtp",
+        Some("SDES"),
+    ),
+    (
+        |f| {
+            number(f).audio.additional_codecs = vec![Codec::Pcmu, Codec::Pcma];
+            set(f, value!({ "audio": { "additional_codecs": ["PCMA"] } }));
+        },
+        "codecs",
+        Level::Fault,
+        "Opus, PCMA: WhatsApp refuses offers with PCMU",
+        "number.additional_codecs",
+        Some("Opus, PCMA, PCMU"),
+    ),
+    (
         |f| {
             set(
                 f,

@@ -1,6 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
 
-use media_relay::{PathCounters, SideCounters};
+use media_relay::{CallQuality, Figure, PathCounters, SideCounters, SideQuality};
 use serde_json::Value;
 use wa_signaling::ErrorKind;
 
@@ -47,6 +47,29 @@ fn answered(facts: &Facts, cause: Cause) -> Outcome {
     }
 }
 
+fn figure(values: &[f32]) -> Figure {
+    let mut figure = Figure::default();
+    for value in values {
+        figure.take(*value);
+    }
+    figure
+}
+
+/// A side that lost so many packets, with this opinion score for some time.
+fn heard(lost: u64, mos: f32) -> SideQuality {
+    SideQuality {
+        lost,
+        jitter_ms: figure(&[2.0, 5.4]),
+        round_trip_ms: figure(&[40.0]),
+        buffer_ms: figure(&[20.0, 30.0]),
+        mos: figure(&[mos, 1.0]),
+        reported_lost: Some(2),
+        reported_jitter_ms: figure(&[1.0]),
+        reported_mos: figure(&[4.2]),
+        ..SideQuality::default()
+    }
+}
+
 /// A record with every field.
 fn full() -> Record {
     let facts = facts(Direction::SipToWa, Some("a84b4c76e66710@pc33"));
@@ -55,7 +78,8 @@ fn full() -> Record {
     let pbx = SideCounters { received: 1, sent: 2, lost: 3, late: 4, ..SideCounters::default() };
     let whatsapp = SideCounters { received: 5, sent: 6, lost: 7, late: 8, ..SideCounters::default() };
     let packets = PathCounters { pbx, whatsapp };
-    let media = Summary { packets, refused: 9, setup: Some(Duration::from_millis(310)) };
+    let quality = CallQuality { pbx: heard(3, 4.41), whatsapp: heard(7, 3.6) };
+    let media = Summary { packets, refused: 9, setup: Some(Duration::from_millis(310)), quality };
     let outcome = answered(&facts, Cause::WhatsAppFailed(138_021));
     let wacid = "wacid.A".parse().ok();
     Record::of(&facts, wacid.as_ref(), &tally, &outcome, Some(&media))
@@ -126,6 +150,16 @@ fn an_answered_call_of_the_pbx_has_its_times_and_what_ended_it() {
     assert_eq!((record.sip_status, record.q850, record.whatsapp_error), (Some(200), 102, Some(138_021)));
     assert_eq!(record.whatsapp_start.as_deref(), Some("2026-11-22T05:26:05.000Z"));
     assert_eq!(record.sip_call_id.as_deref(), Some("a84b4c76e66710@pc33"));
+}
+
+#[test]
+fn how_a_call_was_heard_is_told_by_its_means_and_its_worst_second() {
+    let record = full();
+    assert_eq!((record.pbx_lost, record.whatsapp_lost), (Some(3), Some(7)));
+    assert_eq!((record.pbx_jitter_ms, record.pbx_jitter_max_ms), (Some(4), Some(5)));
+    assert_eq!((record.pbx_mos_x100, record.pbx_mos_min_x100), (Some(271), Some(100)));
+    assert_eq!((record.whatsapp_mos_x100, record.whatsapp_buffer_ms), (Some(230), Some(25)));
+    assert_eq!((record.whatsapp_reported_lost, record.pbx_reported_mos_x100), (Some(2), Some(420)));
 }
 
 #[test]

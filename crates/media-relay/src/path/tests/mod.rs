@@ -18,7 +18,7 @@ use super::*;
 use crate::codec::g711::Law;
 use crate::codec::opus;
 use crate::rtp::testing::{Sent, epoch, header, ms, packet};
-use crate::sdp::pbx::{Direction, OfferedAs};
+use crate::sdp::pbx::{Codec, Direction, Media, OfferedAs};
 
 const OPUS: u8 = 111;
 const TO_WHATSAPP: LineSeed = LineSeed { ssrc: 0xaaaa, sequence: 65_530, timestamp: u32::MAX - 2000 };

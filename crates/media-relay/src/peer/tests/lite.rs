@@ -10,7 +10,8 @@ use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 use crate::event::MediaFailure;
 use crate::peer::dtls::{DtlsRole, Handshake, Identity};
 use crate::peer::{Credentials, RemotePeer};
-use crate::srtp::{SrtpSession, TRAILER};
+use crate::rtp::header::is_rtcp;
+use crate::srtp::{SrtpError, SrtpSession, TRAILER};
 
 fn hmac(key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
     DefaultSha1HmacProvider.sha1_hmac(key, payloads)
@@ -37,6 +38,8 @@ pub(crate) struct LitePeer {
     pub(crate) failure: Option<MediaFailure>,
     /// RTP packets that came.
     pub(crate) heard: Vec<Vec<u8>>,
+    /// RTCP packets that came.
+    pub(crate) reports: Vec<Vec<u8>>,
     ours: Credentials,
     role: DtlsRole,
     dtls: Handshake,
@@ -65,6 +68,7 @@ impl LitePeer {
             sent: Vec::new(),
             failure: None,
             heard: Vec::new(),
+            reports: Vec::new(),
             ours,
             role,
             dtls: Handshake::new(identity, role, fingerprint, now),
@@ -96,10 +100,14 @@ impl LitePeer {
                 self.dtls_step(|dtls, send| dtls.handle_datagram(now, datagram, send));
             }
             Some(128..=191) => {
-                if let Some(srtp) = &mut self.srtp
-                    && let Ok(len) = srtp.unprotect_rtp(datagram)
-                {
-                    self.heard.push(datagram[..len].to_vec());
+                let Some(srtp) = &mut self.srtp else { return };
+                let (place, len) = if is_rtcp(datagram) {
+                    (&mut self.reports, srtp.unprotect_rtcp(datagram))
+                } else {
+                    (&mut self.heard, srtp.unprotect_rtp(datagram))
+                };
+                if let Ok(len) = len {
+                    place.push(datagram[..len].to_vec());
                 }
             }
             _ => {}
@@ -119,11 +127,24 @@ impl LitePeer {
 
     /// Sends an RTP packet to the bridge.
     pub(crate) fn speak(&mut self, rtp: &[u8]) {
+        self.send(rtp, SrtpSession::protect_rtp);
+    }
+
+    /// Sends an RTCP packet to the bridge.
+    pub(crate) fn report(&mut self, rtcp: &[u8]) {
+        self.send(rtcp, SrtpSession::protect_rtcp);
+    }
+
+    fn send(
+        &mut self,
+        packet: &[u8],
+        protect: fn(&mut SrtpSession, &mut [u8], usize) -> Result<usize, SrtpError>,
+    ) {
         let destination = self.nominated.expect("nominated");
-        let mut buffer = rtp.to_vec();
-        buffer.resize(rtp.len() + TRAILER, 0);
+        let mut buffer = packet.to_vec();
+        buffer.resize(packet.len() + TRAILER, 0);
         let srtp = self.srtp.as_mut().expect("keys");
-        let len = srtp.protect_rtp(&mut buffer, rtp.len()).expect("protected");
+        let len = protect(srtp, &mut buffer, packet.len()).expect("protected");
         buffer.truncate(len);
         self.sent.push((destination, buffer));
     }

@@ -154,7 +154,7 @@ impl JitterBuffer {
     ) -> Heard {
         let Packet { header, payload } = packet;
         let Some(source) = self.source.as_mut().filter(|source| source.goes_on(header)) else {
-            self.flush(play);
+            self.play_all(play);
             self.begin(header);
             self.timing.arrive(now, header.timestamp, false);
             self.play_now(packet, ticks, play);
@@ -244,8 +244,8 @@ impl JitterBuffer {
         });
     }
 
-    /// Plays all that waits.
-    fn flush(&mut self, play: &mut impl FnMut(Played<'_>)) {
+    /// Plays all that waits, and forgets the source.
+    pub(crate) fn play_all(&mut self, play: &mut impl FnMut(Played<'_>)) {
         while let Some(first) = self.first() {
             self.play_first(first, play);
         }

@@ -69,10 +69,10 @@ fn note(out: &mut Vec<(u64, Out)>, at: u64, played: Played<'_>) {
         at,
         match played {
             Played::Packet { packet, lost: 0, .. } => Out::Packet(number(packet)),
-            Played::Packet { packet, lost, .. } => Out::Gap(lost, number(packet)),
+            Played::Packet { packet, lost, .. } => Gap(lost, number(packet)),
             Played::Lost { ticks, next } => {
                 assert_eq!(ticks, TICKS);
-                next.map_or(Out::Lost, |packet| Out::LostBefore(number(packet)))
+                next.map_or(Lost, |packet| LostBefore(number(packet)))
             }
         },
     ));

@@ -26,13 +26,13 @@ impl End {
 
     fn due(&mut self, now: Instant) -> Option<Vec<u8>> {
         let (wall, mut buffer) = (self.wall(now), [0; LONGEST_REPORT]);
-        let length = self.reports.handle_timeout(now, wall, CLOCK, &mut buffer)?;
+        let length = self.reports.handle_timeout(now, wall, &mut buffer)?;
         Some(buffer[..length].to_vec())
     }
 
     fn speak(&mut self, now: Instant, number: u16) -> Header {
         let header = header(111, self.ssrc, number, 960 * u32::from(number));
-        self.reports.sent(now, &packet(header, &[0; 50]));
+        self.reports.sent(now, &packet(header, &[0; 50]), Some(CLOCK));
         header
     }
 }
@@ -75,8 +75,8 @@ fn reports_come_in_random_intervals_around_five_seconds_and_the_first_after_half
         assert_eq!(reports.deadline(), Some(first), "started once");
         firsts.push(first.duration_since(start));
         let wall = Ntp::from_unix(WALL);
-        assert_eq!(reports.handle_timeout(first - ms(1), wall, CLOCK, &mut [0; 99]), None);
-        assert!(reports.handle_timeout(first, wall, CLOCK, &mut [0; 99]).is_some());
+        assert_eq!(reports.handle_timeout(first - ms(1), wall, &mut [0; 99]), None);
+        assert!(reports.handle_timeout(first, wall, &mut [0; 99]).is_some());
         gaps.push(reports.deadline().expect("due").duration_since(first));
     }
     let between =
@@ -113,10 +113,10 @@ fn events_do_not_hold_the_streams_clock_back() {
     end.speak(start, 100);
     for number in 0..10 {
         let now = start + ms(20 * (1 + number));
-        end.reports.sent(now, &packet(header(126, 5, 101, 96_960), &[0; 4]));
+        end.reports.sent(now, &packet(header(126, 5, 101, 96_960), &[0; 4]), None);
     }
     let told = info(&end.due(start + ms(10_000)).expect("due")).expect("a sender's");
-    assert_eq!(told.rtp, 96_960 + 9_980 * 48);
+    assert_eq!((told.packets, told.rtp), (11, 96_000 + 10_000 * 48));
 }
 
 /// Two ends, 30 ms one way and 50 ms back, whose wall clocks differ by hours.
@@ -170,7 +170,7 @@ fn the_other_side_tells_what_it_lost_of_ours() {
 
 #[test]
 fn the_loss_is_rounded_up_so_that_what_is_above_one_percent_is_seen() {
-    let percent = |fraction_lost| Reported { fraction_lost, lost: 0, jitter: 0 }.percent_lost();
+    let percent = |fraction_lost| Reported { fraction_lost, lost: 0, jitter: Duration::ZERO }.percent_lost();
     assert_eq!([0, 1, 2, 3, 26, 128, 255].map(percent), [0, 1, 1, 2, 11, 50, 100]);
 }
 
@@ -220,10 +220,10 @@ fn the_last_report_says_goodbye_and_none_follows() {
     let start = epoch();
     let mut end = End::new(start, 3, Duration::ZERO);
     let (wall, mut buffer) = (end.wall(start), [0; LONGEST_REPORT]);
-    let length = end.reports.goodbye(start, wall, CLOCK, &mut buffer).expect("started");
+    let length = end.reports.goodbye(start, wall, &mut buffer).expect("started");
     let packets: Vec<_> = Compound::parse(&buffer[..length]).expect("valid").packets().collect();
     assert_eq!(packets.last(), Some(&Packet::Bye));
     assert_eq!(blocks(&buffer[..length]), []);
     assert_eq!(end.reports.deadline(), None);
-    assert_eq!(end.reports.goodbye(start, wall, CLOCK, &mut buffer), None, "once");
+    assert_eq!(end.reports.goodbye(start, wall, &mut buffer), None, "once");
 }

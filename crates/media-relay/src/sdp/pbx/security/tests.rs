@@ -257,8 +257,9 @@ fn each_refusal_says_what_to_do_and_fits_a_warning() {
 
 #[test]
 fn what_is_agreed_prints_no_key() {
-    let (_, media) =
-        negotiation(Security::Offer).answer(sdp("RTP/SAVP", &[SHA1_80]).as_bytes()).expect("agreed");
-    let printed = format!("{media:?}");
+    let mut ours = negotiation(Security::Offer);
+    let (answer, media) = ours.answer(sdp("RTP/SAVP", &[SHA1_80]).as_bytes()).expect("agreed");
+    let printed = format!("{media:?} {ours:?}");
+    assert!(!printed.contains(inline(&answer)[0]) && !printed.contains("inline"), "{printed}");
     assert!(printed.contains("MasterKey") && !printed.contains("89, 83"), "{printed}");
 }
