@@ -11,6 +11,7 @@ mod permission;
 mod records;
 mod routing;
 mod sdes;
+mod sound;
 mod to_whatsapp;
 mod torture;
 mod transfer;
