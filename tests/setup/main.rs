@@ -4,6 +4,7 @@
 //! `./x bench setup` runs it. The figures are those of the program's own process; the simulation is in ours.
 
 #[path = "../sipp/program.rs"]
+#[allow(dead_code, reason = "the tests use the rest of it")]
 mod program;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -168,11 +168,13 @@ pub(crate) struct WhatsAppPeer {
     credentials: Credentials,
     state: State,
     outputs: VecDeque<PeerOutput>,
+    /// When `handle_timeout` is due: asked for at each packet of sound, and changed by none.
+    due: Option<Instant>,
 }
 
 impl WhatsAppPeer {
     pub(crate) fn new(identity: Arc<Identity>, locals: Vec<SocketAddr>, credentials: Credentials) -> Self {
-        Self { identity, locals, credentials, state: State::Waiting, outputs: VecDeque::new() }
+        Self { identity, locals, credentials, state: State::Waiting, outputs: VecDeque::new(), due: None }
     }
 
     /// Starts at once. Only the first description counts: WhatsApp knows no
@@ -192,6 +194,7 @@ impl WhatsAppPeer {
             },
             Far::Unusable(why) => self.fail(MediaFailure::Unusable(why)),
         }
+        self.rearm();
     }
 
     fn start_ice(&mut self, now: Instant, remote: RemotePeer) {
@@ -227,14 +230,27 @@ impl WhatsAppPeer {
             Some(Kind::Rtcp) => {
                 self.open_media(source, datagram, SrtpSession::unprotect_rtcp).map(Received::Rtcp)
             }
-            Some(Kind::Stun) => self.handle_stun(now, source, datagram).map(|()| Received::Handled),
-            Some(Kind::Dtls) => self.handle_dtls(now, source, datagram).map(|()| Received::Handled),
+            Some(Kind::Stun) => {
+                let handled = self.handle_stun(now, source, datagram);
+                self.rearm();
+                handled.map(|()| Received::Handled)
+            }
+            Some(Kind::Dtls) => {
+                let handled = self.handle_dtls(now, source, datagram);
+                self.rearm();
+                handled.map(|()| Received::Handled)
+            }
             None => Err(Discard::Malformed),
         };
         outcome.unwrap_or_else(Received::Refused)
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.step(now);
+        self.rearm();
+    }
+
+    fn step(&mut self, now: Instant) {
         if let Some(failure) = self.overdue(now) {
             return self.fail(failure);
         }
@@ -257,6 +273,11 @@ impl WhatsAppPeer {
 
     /// When `handle_timeout` is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Looks again when `handle_timeout` is due: after all that may have changed it.
+    fn rearm(&mut self) {
         let times = match &self.state {
             State::Waiting | State::Keyed(_) | State::Over => [None; 3],
             State::Checking { ice, connecting } => {
@@ -267,7 +288,7 @@ impl WhatsAppPeer {
             }
             State::Connected { ice, dtls, .. } => [ice.deadline(), ice.consent_ends(), dtls.deadline()],
         };
-        times.into_iter().flatten().min()
+        self.due = times.into_iter().flatten().min();
     }
 
     pub(crate) fn poll(&mut self) -> Option<PeerOutput> {
@@ -313,6 +334,7 @@ impl WhatsAppPeer {
             dtls.close(|bytes| transmit(outputs, *address, bytes.to_vec()));
         }
         self.state = State::Over;
+        self.rearm();
     }
 
     fn open_media(
