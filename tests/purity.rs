@@ -33,6 +33,7 @@ const PURE: &[&str] = &[
     "media-relay/src/sdp",
     "media-relay/src/rtp",
     "media-relay/src/codec",
+    "media-relay/src/complexity.rs",
     "media-relay/src/path",
     "media-relay/src/peer",
     "media-relay/src/announcement.rs",

@@ -35,7 +35,7 @@ impl Path {
         Self(AudioPath::new(PathConfig {
             to_whatsapp: seed(whatsapp),
             to_pbx: seed(pbx),
-            opus_complexity: 0,
+            opus_complexity: 0.into(),
             options: SessionOptions::default(),
         }))
     }

@@ -5,6 +5,7 @@
 
 mod announcement;
 mod codec;
+mod complexity;
 mod event;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -27,6 +28,7 @@ pub mod tone;
 mod worker;
 
 pub use announcement::Announcement;
+pub use complexity::Complexity;
 pub use event::{MediaEvent, MediaFailure, Summary};
 pub use hold::HoldSound;
 pub use options::{JitterLimits, Keying, MediaTimeouts, SessionOptions};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 
+use crate::complexity::Complexity;
 use crate::event::MediaEvent;
 use crate::options::SessionOptions;
 use crate::path::{AudioPath, LineSeed, PathConfig};
@@ -36,9 +37,8 @@ pub struct RelayConfig {
     pub whatsapp: WhatsAppSide,
     /// Worker threads; 0 is one per core.
     pub workers: usize,
-    /// libopus's effort when G.711 is transcoded, 0 to 10. 5 costs half of 10, and nobody hears the
-    /// difference at 8 kHz.
-    pub opus_complexity: u8,
+    /// libopus's effort where sound is transcoded.
+    pub opus_complexity: Complexity,
     /// How long a port rests before the next call gets it.
     pub port_rest: Duration,
 }
@@ -96,7 +96,7 @@ struct Inner {
     pbx_ports: Arc<PortPool>,
     whatsapp_ports: Arc<PortPool>,
     identity: Arc<Identity>,
-    opus_complexity: u8,
+    opus_complexity: Complexity,
     workers: Vec<WorkerHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_id: AtomicU64,

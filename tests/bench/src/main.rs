@@ -43,9 +43,9 @@ struct Arguments {
     /// Seconds that each run is measured for.
     #[arg(long)]
     seconds: Option<u64>,
-    /// Our relay's effort in encoding Opus, 0 to 10.
-    #[arg(long, default_value_t = 5)]
-    complexity: u8,
+    /// Our relay's effort in encoding Opus, 0 to 10; its default if not given.
+    #[arg(long)]
+    complexity: Option<u8>,
     /// Runs of each row.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
@@ -61,7 +61,7 @@ struct Arguments {
 enum Part {
     /// Our relay, steered over standard input: what the benchmark starts.
     #[command(hide = true)]
-    Relay { complexity: u8 },
+    Relay { complexity: Option<u8> },
     /// What SRTP asks for a packet, and libopus for a frame; no relay, no network.
     Costs,
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result, bail};
 use media_relay::sdp::{pbx, whatsapp};
-use media_relay::{AudioSession, Relay, RelayConfig, SessionOptions, Side, WaRole};
+use media_relay::{AudioSession, Complexity, Relay, RelayConfig, SessionOptions, Side, WaRole};
 
 struct Call {
     session: AudioSession,
@@ -16,8 +16,8 @@ struct Call {
 }
 
 /// Serves until the input ends.
-pub(crate) fn serve(opus_complexity: u8) -> Result<()> {
-    let relay = Relay::start(config(opus_complexity))?;
+pub(crate) fn serve(complexity: Option<u8>) -> Result<()> {
+    let relay = Relay::start(config(complexity))?;
     let mut calls = HashMap::new();
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -29,14 +29,14 @@ pub(crate) fn serve(opus_complexity: u8) -> Result<()> {
 }
 
 /// One worker, because the process has one core.
-fn config(opus_complexity: u8) -> RelayConfig {
+fn config(complexity: Option<u8>) -> RelayConfig {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let side = |ports| Side { bind: here, advertised: here, ports };
     RelayConfig {
         pbx: side(20_000..=29_999),
         whatsapp: side(10_000..=19_999).into(),
         workers: 1,
-        opus_complexity,
+        opus_complexity: complexity.map_or(Complexity::Measured, Complexity::Fixed),
         port_rest: RelayConfig::DEFAULT_PORT_REST,
     }
 }

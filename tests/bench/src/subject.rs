@@ -48,7 +48,7 @@ impl Drop for Owned {
 
 impl Subject {
     /// Starts it on the first core; our own process goes back to the second.
-    pub(crate) fn start(kind: Kind, complexity: u8, (core, ours): (usize, usize)) -> Result<Self> {
+    pub(crate) fn start(kind: Kind, complexity: Option<u8>, (core, ours): (usize, usize)) -> Result<Self> {
         // A child inherits where we may run.
         pin(core)?;
         let started = match kind {
@@ -157,9 +157,10 @@ impl Subject {
     }
 }
 
-fn start_ours(complexity: u8) -> Result<Subject> {
+fn start_ours(complexity: Option<u8>) -> Result<Subject> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["relay", &complexity.to_string()])
+        .arg("relay")
+        .args(complexity.map(|complexity| complexity.to_string()))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

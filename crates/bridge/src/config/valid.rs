@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media_relay::{Announcement, JitterLimits, WhatsAppSide};
+use media_relay::{Announcement, Complexity, JitterLimits, WhatsAppSide};
 use wa_signaling::PhoneNumberId;
 
 use super::capture::Capture;
@@ -88,8 +88,8 @@ pub struct Media {
     pub whatsapp: WhatsAppSide,
     /// Worker threads; 0 is one per core.
     pub workers: usize,
-    /// Opus encoder complexity, 0 to 10.
-    pub opus_complexity: u8,
+    /// The effort of the Opus encoder.
+    pub opus_complexity: Complexity,
     /// How long a port is left alone after a call.
     pub port_rest: Duration,
     /// How long packets that are converted may wait for those before them.
@@ -227,14 +227,14 @@ impl Checker<'_> {
         let pbx = self.pbx_side(raw.pbx, claims);
         let whatsapp = self.whatsapp_side(raw.whatsapp, claims);
         let workers = raw.workers.check(self.report, within(0..=256)).or(0);
-        let opus_complexity = raw.opus_complexity.check(self.report, within(0..=10)).or(5);
+        let complexity = raw.opus_complexity.check(self.report, within::<u8>(0..=10)).optional();
         let port_rest = raw.port_rest_s.check(self.report, seconds(0..=600)).or(Duration::from_secs(5));
         let jitter = self.jitter(raw.jitter);
         Some(Media {
             pbx: pbx?,
             whatsapp: whatsapp?,
             workers: workers?,
-            opus_complexity: opus_complexity?,
+            opus_complexity: complexity?.map_or(Complexity::Measured, Complexity::Fixed),
             port_rest: port_rest?,
             jitter: jitter?,
         })

@@ -1,6 +1,7 @@
 //! Opus (RFC 6716) by libopus, mono, at the rate of the samples on the other side: 8 kHz for
 //! G.711, 16 kHz for G.722. Its RTP clock is 48 kHz whatever the rate inside (RFC 7587 4.1).
 
+use crate::complexity::Complexity;
 use opus::{Application, Bandwidth, Bitrate, Channels, Error, Signal};
 
 /// Samples of the longest Opus packet, 120 ms, at 16 kHz.
@@ -21,8 +22,7 @@ const MOST_BITRATE: u32 = 64_000;
 pub(crate) struct EncoderConfig {
     /// Samples a second of what it is given: 8000, 12,000, 16,000, 24,000 or 48,000.
     pub(crate) rate: u32,
-    /// 0 (cheap) to 10 (good).
-    pub(crate) complexity: u8,
+    pub(crate) complexity: Complexity,
     /// Bit/s (`maxaveragebitrate`).
     pub(crate) bitrate: u32,
     /// Samples a second that the far end can play (`maxplaybackrate`).
@@ -33,7 +33,8 @@ pub(crate) struct EncoderConfig {
 
 impl EncoderConfig {
     /// What WhatsApp's SDP asks for: 20 kbit/s, 16 kHz, redundancy.
-    pub(crate) const fn whatsapp(rate: u32, complexity: u8) -> Self {
+    pub(crate) fn whatsapp(rate: u32, complexity: impl Into<Complexity>) -> Self {
+        let complexity = complexity.into();
         Self { rate, complexity, bitrate: 20_000, max_playback_rate: 16_000, in_band_fec: true }
     }
 
@@ -66,7 +67,7 @@ impl Encoder {
         encoder.set_bitrate(Bitrate::Bits(bitrate))?;
         encoder.set_max_bandwidth(config.bandwidth())?;
         encoder.set_signal(Signal::Voice)?;
-        encoder.set_complexity(config.complexity.min(10).into())?;
+        encoder.set_complexity(config.complexity.at(config.rate).into())?;
         encoder.set_inband_fec(false)?;
         encoder.set_dtx(false)?;
         Ok(Self { encoder, in_band_fec: config.in_band_fec, expected_loss: 0 })

@@ -2,6 +2,7 @@
 
 use crate::announcement::Announcement;
 use crate::codec::opus::{self, Encoder, EncoderConfig, MAX_PAYLOAD};
+use crate::complexity::Complexity;
 
 use super::event::PathError;
 
@@ -20,13 +21,13 @@ pub(super) struct Announcer {
 
 impl Announcer {
     /// Once.
-    pub(super) fn new(announcement: Announcement, complexity: u8) -> Result<Self, PathError> {
+    pub(super) fn new(announcement: Announcement, complexity: Complexity) -> Result<Self, PathError> {
         let encoder = Encoder::new(&EncoderConfig::whatsapp(announcement.rate(), complexity))?;
         Ok(Self { announcement, next: 0, is_looped: false, encoder, payload: [0; MAX_PAYLOAD] })
     }
 
     /// Over and over, without a pause between its end and its beginning.
-    pub(super) fn looped(announcement: Announcement, complexity: u8) -> Result<Self, PathError> {
+    pub(super) fn looped(announcement: Announcement, complexity: Complexity) -> Result<Self, PathError> {
         Ok(Self { is_looped: true, ..Self::new(announcement, complexity)? })
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::complexity::Complexity;
 use crate::hold::HoldSound;
 
 use super::AudioPath;
@@ -22,7 +23,7 @@ pub(super) enum Playing {
 
 impl Playing {
     /// `None` where the sound is silence.
-    pub(super) fn new(sound: &HoldSound, complexity: u8) -> Result<Option<Box<Self>>, PathError> {
+    pub(super) fn new(sound: &HoldSound, complexity: Complexity) -> Result<Option<Box<Self>>, PathError> {
         Ok(match sound {
             HoldSound::Silence => None,
             HoldSound::Tone(tone) => Some(Box::new(Self::Tone(Player::new(*tone, complexity)?))),

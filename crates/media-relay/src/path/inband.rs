@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::codec::inband::Change;
 use crate::codec::opus::{Encoder, EncoderConfig, MAX_PAYLOAD};
 use crate::codec::{FRAME_SAMPLES, Frame};
+use crate::complexity::Complexity;
 use crate::rtp::dtmf::{Pressed, Told};
 use crate::sdp::pbx::{Codec, Media};
 
@@ -197,7 +198,7 @@ impl AudioPath {
 /// By an encoder that is made with the first key.
 fn encode<'p>(
     encoder: &mut Option<Box<Encoder>>,
-    complexity: u8,
+    complexity: Complexity,
     frame: &Frame,
     payload: &'p mut [u8; MAX_PAYLOAD],
 ) -> Option<&'p [u8]> {

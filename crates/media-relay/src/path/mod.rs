@@ -37,6 +37,7 @@ pub use event::{DigitMode, Party, PathCounters, SideCounters};
 pub(crate) use crate::rtp::rewrite::LineSeed;
 pub(crate) use event::PathEvent;
 
+use crate::complexity::Complexity;
 use crate::options::{JitterLimits, SessionOptions};
 use crate::rtp::dtmf::{Clocks, Pressed, Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
@@ -65,8 +66,8 @@ pub(crate) struct PathConfig {
     pub(crate) to_whatsapp: LineSeed,
     /// The line towards the PBX.
     pub(crate) to_pbx: LineSeed,
-    /// 0 (cheap) to 10 (good).
-    pub(crate) opus_complexity: u8,
+    /// libopus's effort.
+    pub(crate) opus_complexity: Complexity,
     /// The owner's choices.
     pub(crate) options: SessionOptions,
 }
@@ -117,7 +118,7 @@ pub(crate) struct AudioPath {
     gate: Gate,
     pbx: Pbx,
     formats: WhatsAppFormats,
-    opus_complexity: u8,
+    opus_complexity: Complexity,
     jitter: JitterLimits,
     untouched: bool,
     /// The loss, in percent, that WhatsApp reports.

@@ -5,6 +5,7 @@ use std::f32::consts::TAU;
 use crate::codec::g711::Law;
 use crate::codec::opus::{self, Encoder, EncoderConfig, MAX_PAYLOAD};
 use crate::codec::{FRAME_SAMPLES, Frame};
+use crate::complexity::Complexity;
 use crate::tone::{Sound, Tone};
 
 use super::event::PathError;
@@ -24,7 +25,7 @@ pub(super) struct Player {
 }
 
 impl Player {
-    pub(super) fn new(tone: Tone, complexity: u8) -> Result<Self, PathError> {
+    pub(super) fn new(tone: Tone, complexity: Complexity) -> Result<Self, PathError> {
         Ok(Self {
             generator: Generator::new(tone),
             encoder: Encoder::new(&EncoderConfig::whatsapp(RATE, complexity))?,
@@ -141,7 +142,7 @@ mod tests {
     use crate::tone::ringback;
 
     fn seconds(tone: Tone, seconds: usize) -> Vec<i16> {
-        let mut player = Player::new(tone, 5).expect("libopus");
+        let mut player = Player::new(tone, 5.into()).expect("libopus");
         (0..seconds * 50).flat_map(|_| *player.samples()).collect()
     }
 

@@ -30,7 +30,7 @@ fn relay(first_port: u16, calls: u16) -> Relay {
         pbx: side(first_port..=first_port + 2 * calls - 1),
         whatsapp: side(first_port + 1000..=first_port + 999 + calls).into(),
         workers: 1,
-        opus_complexity: 5,
+        opus_complexity: 5.into(),
         port_rest: Duration::from_secs(60),
     })
     .expect("started")
@@ -367,7 +367,7 @@ fn a_flooded_call_gets_its_burst_and_no_more_per_turn() {
     let path = crate::path::AudioPath::new(crate::path::PathConfig {
         to_whatsapp: seed,
         to_pbx: seed,
-        opus_complexity: 5,
+        opus_complexity: 5.into(),
         options: SessionOptions::default(),
     });
     let reports = || crate::rtp::report::Reports::new(1, "c".into(), 1);
@@ -397,7 +397,7 @@ fn ports_run_out_and_others_ports_are_skipped() {
         pbx: side(43_600..=43_601),
         whatsapp: side(44_600..=44_601).into(),
         workers: 2,
-        opus_complexity: 5,
+        opus_complexity: 5.into(),
         port_rest: Duration::from_secs(60),
     };
     let relay = Relay::start(config.clone()).expect("started");

@@ -2,8 +2,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use media_relay::JitterLimits;
 use media_relay::sdp::pbx::Codec;
+use media_relay::{Complexity, JitterLimits};
 
 use super::*;
 use crate::call::machine::{AnswerOn, InviteAfter};
@@ -76,7 +76,7 @@ fn the_least_has_every_default() {
     assert!(config.sip.user_agent.starts_with("wa-bridge/"));
     assert_eq!(config.media.pbx.advertised.to_string(), "10.0.0.2");
     assert_eq!((config.media.pbx.ports, config.media.whatsapp.ports), (20000..=29999, 30000..=39999));
-    assert_eq!((config.media.workers, config.media.opus_complexity), (0, 5));
+    assert_eq!((config.media.workers, config.media.opus_complexity), (0, Complexity::Measured));
     assert_eq!(config.media.port_rest, Duration::from_secs(5));
     assert_eq!(config.media.jitter, JitterLimits::default());
     assert_eq!(
@@ -182,7 +182,7 @@ fn every_key_can_be_written() {
     assert_eq!(config.sip.user_agent, "our bridge");
     assert_eq!(
         (config.media.workers, config.media.opus_complexity, config.media.port_rest),
-        (3, 10, Duration::ZERO)
+        (3, Complexity::Fixed(10), Duration::ZERO)
     );
     let (least, most) = (config.media.jitter.least, config.media.jitter.most);
     assert_eq!((least.as_millis(), most.as_millis()), (20, 200));

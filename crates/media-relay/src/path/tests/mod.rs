@@ -31,7 +31,7 @@ fn config() -> PathConfig {
     PathConfig {
         to_whatsapp: TO_WHATSAPP,
         to_pbx: TO_PBX,
-        opus_complexity: 5,
+        opus_complexity: 5.into(),
         options: SessionOptions::default(),
     }
 }
@@ -100,7 +100,7 @@ impl Rig {
         rig.path = AudioPath::new(PathConfig {
             to_whatsapp: TO_WHATSAPP,
             to_pbx: TO_PBX,
-            opus_complexity: 5,
+            opus_complexity: 5.into(),
             options,
         });
         rig.path.set_whatsapp(formats(OPUS, 126));

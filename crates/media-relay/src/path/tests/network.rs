@@ -332,7 +332,7 @@ fn delays(coded: Coded, ppm: i64, seconds: usize) -> (u128, u128) {
     let options = SessionOptions::default();
     let media = pbx_media(coded);
     let mut rig = Rig::shut(&media);
-    rig.path = AudioPath::new(PathConfig { opus_complexity: 0, options, ..config() });
+    rig.path = AudioPath::new(PathConfig { opus_complexity: 0.into(), options, ..config() });
     rig.path.set_whatsapp(formats(OPUS, 126));
     rig.path.set_pbx(&media).expect("libopus");
     rig.path.open(rig.now);

@@ -2,6 +2,7 @@
 
 use crate::codec::opus::{self, EncoderConfig, MAX_PAYLOAD};
 use crate::codec::{FRAME_SAMPLES, Frame, g722, halfband};
+use crate::complexity::Complexity;
 use crate::path::OpusFmtp;
 use crate::path::coding::Coding;
 
@@ -17,8 +18,8 @@ pub(in crate::path) struct Target {
     /// Of the samples: 8000 or 16,000 Hz.
     pub(in crate::path) rate: u32,
     pub(in crate::path) frame_ms: u32,
-    /// 0 (cheap) to 10 (good), for Opus.
-    pub(in crate::path) complexity: u8,
+    /// Opus's effort.
+    pub(in crate::path) complexity: Complexity,
     /// What the far end asks of Opus.
     pub(in crate::path) fmtp: OpusFmtp,
 }

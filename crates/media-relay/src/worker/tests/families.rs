@@ -16,7 +16,7 @@ fn both(first_port: u16) -> Relay {
         pbx: Side { bind: LOOPBACK, advertised: LOOPBACK, ports },
         whatsapp,
         workers: 1,
-        opus_complexity: 5,
+        opus_complexity: 5.into(),
         port_rest: Duration::from_secs(60),
     })
     .expect("started")
