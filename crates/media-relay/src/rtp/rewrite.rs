@@ -13,7 +13,8 @@ pub(crate) const FRAME: Duration = Duration::from_millis(20);
 const MAX_JUMP_SECONDS: u32 = 2;
 /// How far the line's time may stand from the clock before it is pulled back: more than any
 /// packet is long, less than a drifting clock must add up to.
-const SLACK: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_millis(SLACK_MS as u64);
+const SLACK_MS: u32 = 100;
 /// How many packets back a late packet may still belong to the present source.
 const LATE_WINDOW: u16 = 1000;
 
@@ -129,8 +130,11 @@ impl Line {
 
     /// The place of a frame of our own, after all that was sent.
     pub(crate) fn place_own(&mut self, now: Instant) -> Place {
+        let before = self.timestamp;
         let timestamp = self.next_frame(now);
-        self.place_own_event(timestamp)
+        // Time has passed in which nothing was sent, as on hold.
+        let resumed = timestamp.wrapping_sub(before) > self.clock / 1000 * SLACK_MS;
+        Place { resumed, ..self.place_own_event(timestamp) }
     }
 
     /// The place of a packet of a telephone event of our own, after all that was sent.

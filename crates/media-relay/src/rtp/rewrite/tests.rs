@@ -170,3 +170,14 @@ proptest! {
         }
     }
 }
+
+/// After a hold the first frame may be one of ours.
+#[test]
+fn a_frame_of_our_own_after_a_time_without_any_begins_a_talkspurt() {
+    let start = epoch();
+    let mut line = Line::new(SEED, 8000);
+    line.place(start, stamp(1, 10, 0));
+    assert_eq!(seen(Some(line.place_own(start + ms(100)))), Some((1001, 50_800, false)), "a pause in a stream");
+    assert_eq!(seen(Some(line.place_own(start + ms(4100)))), Some((1002, 82_800, true)));
+    assert_eq!(seen(Some(line.place_own(start + ms(4120)))), Some((1003, 82_960, false)));
+}
