@@ -125,6 +125,9 @@ fn try_from_pbx(
     let session = open_session(shared, &options, &mailbox)?;
     let negotiation = negotiation(shared, &session, route.trunk);
     let state = PbxLeg::invited(flow, negotiation, &request.body).map_err(Unborn::PbxSdp)?;
+    let pbx = Pbx::new(route.trunk, shared.targets(route.trunk));
+    // Whether its sound is listened to for keys is settled when it is connected.
+    session.set_digits(pbx.digits());
     // Without SDP in the INVITE, what the PBX takes is known with its ACK only.
     if let Some(agreed) = state.agreed() {
         session.connect_pbx(agreed.clone());
@@ -136,8 +139,7 @@ fn try_from_pbx(
         info!(trunk = route.trunk.name, callee = %shared.masked(&route.callee), "call from the PBX");
         debug!(sdp = %Masked(&request.body), "offer of the PBX");
     });
-    let pbx = Pbx::new(route.trunk, shared.targets(route.trunk)).with_leg(leg, state);
-    session.set_digits(pbx.digits());
+    let pbx = pbx.with_leg(leg, state);
     let mut settings = pbx.settings(config.calls);
     settings.check_permission = route.number.permission.is_checked();
     let left = shared.trunks.left(flow.trunk);
