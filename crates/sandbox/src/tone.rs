@@ -26,6 +26,8 @@ pub enum Sound {
     Tone(f64),
     /// One that climbs.
     Chirp(Chirp),
+    /// Two steady ones at once, as a key sounds (ITU-T Q.23): the lower one and the upper one.
+    Pair(f64, f64),
 }
 
 /// A sine that goes on where it stopped, whatever the size of the blocks.
@@ -53,11 +55,15 @@ impl Sine {
     /// Writes the next samples.
     pub fn fill(&mut self, samples: &mut [i16]) {
         for sample in samples {
-            let hz = match &self.sound {
-                Sound::Tone(hz) => *hz,
-                Sound::Chirp(chirp) => chirp.hz_at(self.since / self.rate),
+            let time = self.since / self.rate;
+            let (hz, upper) = match &self.sound {
+                Sound::Tone(hz) => (*hz, None),
+                Sound::Chirp(chirp) => (chirp.hz_at(time), None),
+                Sound::Pair(lower, upper) => (*lower, Some(*upper)),
             };
-            *sample = (self.phase.sin() * AMPLITUDE) as i16;
+            let lower = self.phase.sin();
+            let wave = upper.map_or(lower, |hz| lower.midpoint((TAU * hz * time).sin()));
+            *sample = (wave * AMPLITUDE) as i16;
             self.phase = (self.phase + TAU * hz / self.rate) % TAU;
             self.since += 1.0;
         }
@@ -162,6 +168,17 @@ impl Recording {
     pub fn lasting(&self, hz: f64) -> Duration {
         let sounding =
             self.windows().filter(|(_, w)| level(w) > SILENCE_DBFS && share(w, self.rate, hz) > 0.6);
+        Duration::from_millis(10 * sounding.count() as u64)
+    }
+
+    /// How long two tones sound at once, as those of a key: in so many pieces of 10 ms both have their part, and
+    /// hardly anything else is there.
+    pub fn lasting_pair(&self, lower: f64, upper: f64) -> Duration {
+        let is_pair = |window: &[i16]| {
+            let parts = [lower, upper].map(|hz| share(window, self.rate, hz));
+            parts.iter().all(|part| *part > 0.2) && parts.iter().sum::<f64>() > 0.6
+        };
+        let sounding = self.windows().filter(|(_, w)| level(w) > SILENCE_DBFS && is_pair(w));
         Duration::from_millis(10 * sounding.count() as u64)
     }
 

@@ -103,7 +103,8 @@ impl Session {
         let complaints = &call.core.complaints;
         sdp::changed(&self.theirs, answer, offered).into_iter().for_each(|c| complaints.add(c));
         match sdp::read(answer, &call.codecs, &call.manner) {
-            Ok(remote) if remote != self.remote => {
+            // A first offer of theirs may have more in it than an answer can.
+            Ok(remote) if Remote { rtcp_mux: self.remote.rtcp_mux, ..remote.clone() } != self.remote => {
                 complaints.add(format!("SDP: {remote:?} instead of {:?}, unasked", self.remote));
             }
             Ok(_) => {}

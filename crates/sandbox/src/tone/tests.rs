@@ -48,6 +48,21 @@ fn noise_and_two_tones_are_not_a_tone() {
 }
 
 #[test]
+fn a_key_is_both_of_its_tones_and_neither_of_its_neighbours() {
+    let mut sine = Sine::new(440.0, RATE);
+    let mut samples = vec![0; 3200];
+    sine.fill(&mut samples[..1600]);
+    sine.say(Sound::Pair(697.0, 1209.0));
+    sine.fill(&mut samples[1600..2400]);
+    sine.say(Sound::Tone(440.0));
+    sine.fill(&mut samples[2400..]);
+    let heard = record(&samples, Instant::now());
+    assert_eq!(heard.lasting_pair(697.0, 1209.0), Duration::from_millis(100));
+    assert_eq!(heard.lasting_pair(852.0, 1477.0), Duration::ZERO);
+    assert_eq!(heard.lasting(697.0), Duration::ZERO);
+}
+
+#[test]
 fn silence_is_not_heard() {
     assert!(record(&[0; 16000], Instant::now()).analyse(LIMIT).is_none());
     assert!(Recording::new(RATE).analyse(LIMIT).is_none());
