@@ -115,7 +115,7 @@ async fn on_a_call_from_whatsapp() -> Result<()> {
 }
 
 /// A second of this tone.
-fn wav(hz: f64) -> Vec<u8> {
+pub(super) fn wav(hz: f64) -> Vec<u8> {
     let samples: Vec<u8> = (0..8000_u32)
         .flat_map(|at| {
             let level = (f64::from(at) * hz * std::f64::consts::TAU / 8000.0).sin();

@@ -1,10 +1,12 @@
 //! Calls over the real bridge, between the sandbox's SIP phone and its WhatsApp.
 
+mod capture;
 mod crowd;
 mod errors;
 mod from_whatsapp;
 mod hold;
 mod hostile;
+mod inband;
 mod life;
 mod observed;
 mod permission;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use end_to_end::{PATIENCE, at_rest, desk_with, wait_for};
 use sandbox::desk::Desk;
-use sandbox::pbx::{Ending, Policy};
+use sandbox::pbx::{Codec, DialOptions, Ending, Manner, Policy};
+use sandbox::rough::Rough;
 use sandbox::whatsapp::{CallState, Timings, UserCall};
 use serde_json::Value;
 
@@ -164,6 +165,54 @@ async fn a_caller_whom_the_pbx_refuses_has_a_record_with_its_status() -> Result<
             ("user_phone", CALLER.into()),
         ],
     )
+}
+
+/// A fifth of the PBX's packets is lost on the way to the bridge: live, in the record and in the histograms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_over_a_bad_network_says_so_live_in_its_record_and_in_the_metrics() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let desk = desk(folder.path()).await?;
+    let rough = Rough { loss: 0.2, jitter: Duration::from_millis(30), reorder: true, seed: 5 };
+    let manner = Some(Manner { rough, ..Manner::default() });
+    let options = DialOptions { codecs: Some(vec![Codec::Pcmu]), manner, ..DialOptions::default() };
+    let call = desk.phone.dial_with(CALLEE, options).await?;
+    call.answered(PATIENCE).await?;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let heard = |metrics: &str, side: &str, classes: &[&str]| {
+        let line = |class: &&str| {
+            format!("wa_bridge_calls_heard{{heard=\"{class}\",side=\"{side}\",stream=\"from\"}} 1")
+        };
+        classes.iter().map(line).any(|line| metrics.contains(&line))
+    };
+    let live = metrics(&desk).await?;
+    ensure!(heard(&live, "pbx", &["poor", "bad"]) && heard(&live, "whatsapp", &["good", "fair"]), "{live}");
+    call.hang_up();
+    at_rest(&desk).await?;
+    let record = records(folder.path(), 1).await?.remove(0);
+    let of = |name: &str| record[name].as_u64().unwrap_or_default();
+    // 400 packets were sent, and a seed decides which of them are lost.
+    let (came, lost) = (of("pbx_received"), of("pbx_lost"));
+    let share = lost as f64 / (came + lost) as f64;
+    ensure!(came + lost > 300 && (0.13..0.27).contains(&share), "{lost} lost, {came} came: {record:#}");
+    ensure!((lost / 2..2 * lost).contains(&of("pbx_concealed")), "{record:#}");
+    ensure!((3..60).contains(&of("pbx_reordered")), "{record:#}");
+    ensure!((3..60).contains(&of("pbx_jitter_ms")), "{record:#}");
+    ensure!((5..=120).contains(&of("pbx_buffer_ms")), "{record:#}");
+    ensure!((100..310).contains(&of("pbx_mos_x100")), "{record:#}");
+    ensure!(of("pbx_mos_min_x100") <= of("pbx_mos_x100"), "{record:#}");
+    ensure!(of("whatsapp_lost") < 5 && of("whatsapp_mos_x100") > 380, "{record:#}");
+    let ended = metrics(&desk).await?;
+    for (side, most, within) in [("pbx", "0.1", 0), ("whatsapp", "0.1", 1)] {
+        let line = format!(
+            "wa_bridge_call_loss_ratio_bucket{{side=\"{side}\",stream=\"from\",le=\"{most}\"}} {within}"
+        );
+        ensure!(ended.contains(&line), "{line}: {ended}");
+    }
+    Ok(())
+}
+
+async fn metrics(desk: &Desk) -> Result<String> {
+    Ok(reqwest::get(format!("http://{}/metrics", desk.bridge.admin_addr())).await?.text().await?)
 }
 
 /// The end of the program does not lose the records of the calls that it ends.

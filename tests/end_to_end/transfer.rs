@@ -1,19 +1,21 @@
 //! The PBX moves its end of a call to another of its phones; WhatsApp hears nothing of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
-use end_to_end::{PATIENCE, at_rest, both_hear, desk};
+use end_to_end::{PATIENCE, at_rest, both_hear, desk, desk_with};
 use sandbox::desk::Desk;
-use sandbox::pbx::{DialOptions, Ending, PhoneCall, Policy};
+use sandbox::pbx::{DialOptions, Direction, Ending, PhoneCall, Policy};
 use sandbox::runner::heard_by;
-use sandbox::whatsapp::{CallHandle, CallState, UserCall};
+use sandbox::whatsapp::{CallHandle, CallState, Timings, UserCall};
 
-use super::hold::{UNDER_WAY, hears_since};
+use super::hold::{UNDER_WAY, hears_since, wav};
 
 /// The tone of whom transfers, and of the one to whom.
 const PBX_HZ: f64 = 620.0;
 const TARGET_HZ: f64 = 1100.0;
+/// Longer than the user is listened to meanwhile, on a busy machine as well.
+const RINGS: Duration = Duration::from_secs(6);
 
 /// The call goes on with the target: sound both ways, and its BYE is the end.
 async fn goes_on_with(desk: &Desk, target: &PhoneCall, user: &CallHandle) -> Result<()> {
@@ -84,12 +86,35 @@ async fn the_transferor_hangs_up_at_once() -> Result<()> {
     goes_on_with(&desk, &target, &user).await
 }
 
+/// While the target rings and the PBX has nothing to play, the user hears the configured recording.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_target_rings_the_user_hears_the_configured_recording() -> Result<()> {
+    const RINGING_HZ: f64 = 480.0;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("ringing.wav");
+    std::fs::write(&file, wav(RINGING_HZ))?;
+    let line = format!("[[trunk]]\nmedia = {{ transfer_sound = {file:?} }}\n");
+    let desk = desk_with(move |text| text.replace("[[trunk]]\n", &line), Timings::quick()).await?;
+    let (call, user) = to_whatsapp(&desk).await?;
+    both_hear(&call, &user, PBX_HZ).await?;
+    desk.phone.set_tone(TARGET_HZ);
+    desk.phone.set_policy(Policy::Answer { ring: RINGS });
+    ensure!(call.refer("sip:201@10.0.0.77").await? == 202);
+    let target = desk.phone.incoming(PATIENCE).await?;
+    call.change(Direction::Inactive).await?;
+    // A PBX that is silent for a second plays nothing.
+    let since = Instant::now() + Duration::from_secs(1) + UNDER_WAY;
+    hears_since("user", since, RINGING_HZ, || heard_by(&user.heard())).await?;
+    target.answered(PATIENCE).await?;
+    goes_on_with(&desk, &target, &user).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn to_a_busy_phone_comes_back() -> Result<()> {
     let desk = desk().await?;
     let (call, user) = to_whatsapp(&desk).await?;
     both_hear(&call, &user, PBX_HZ).await?;
-    let ring = std::time::Duration::from_millis(50);
+    let ring = Duration::from_millis(50);
     desk.phone.set_policy(Policy::Refuse { ring, status: 486, reason: "Busy Here" });
     ensure!(call.refer("sip:201@10.0.0.77").await? == 202);
     call.notified("SIP/2.0 486", PATIENCE).await?;
