@@ -96,6 +96,18 @@ impl Program {
         until(&self.lines, what)
     }
 
+    /// Until a call of the PBX has begun.
+    fn has_a_call(&self) {
+        self.says("call from the PBX");
+        let limit = Instant::now() + PATIENCE;
+        let calls = "wa_bridge_calls{direction=\"sip_to_wa\",state=\"setting_up\"} 1";
+        // The line comes a moment before the call is one that a drain waits for.
+        while !self.get("/metrics").contains(calls) {
+            assert!(Instant::now() < limit, "{}", self.get("/metrics"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn write(&self, text: &str) {
         fs::write(&self.file, text).expect("written");
     }
@@ -269,7 +281,7 @@ fn sigterm_with_a_call_ringing_drains_and_a_second_one_ends_it_at_once() {
     let trunks = format!("{OTHER}{OURS}").replace("\"other\"", "\"x\"").replace("\"ours\"", "\"other\"");
     let mut program = Program::start(&file(&url, &trunks, "[life]\ndrain_limit_s = 3600"));
     peer.invite(program.sip, "first");
-    program.says("call from the PBX");
+    program.has_a_call();
 
     program.signal("-TERM");
     program.says("draining");
@@ -298,7 +310,7 @@ fn the_limit_of_the_drain_ends_what_is_left_and_the_exit_code_is_0() {
     let trunks = format!("{OTHER}{OURS}").replace("\"other\"", "\"x\"").replace("\"ours\"", "\"other\"");
     let mut program = Program::start(&file(&url, &trunks, "[life]\ndrain_limit_s = 1"));
     peer.invite(program.sip, "first");
-    program.says("call from the PBX");
+    program.has_a_call();
     program.signal("-TERM");
     program.says("the limit on draining is reached");
     let ended = peer.final_response("first");

@@ -263,7 +263,10 @@ const CASES: &[(&str, &[&str])] = &[
     ("dtmf = true", &["trunk.dtmf: is true or false, must be a string in quotes"]),
     ("srtp = \"optional\"", &["trunk.srtp: \"optional\" is not known: write one of \"refuse\", \"offer\", \"require\""]),
     ("srtp = true", &["trunk.srtp: is true or false, must be a string in quotes"]),
-    ("dtmf = \"\"", &["trunk.dtmf: \"\" is not known"]),
+    (
+        "dtmf = \"\"",
+        &["trunk.dtmf: \"\" is not known: write one of \"rfc4733\", \"info\", \"info_dtmf\", \"inband\""],
+    ),
     ("ringback = \"183\"", &["trunk.ringback_country: is missing: ringback = \"183\" plays the tone of a country, like \"de\""]),
     ("ringback_country = \"de\"", &["trunk.ringback_country: has no effect with ringback = \"180\": write \"183\" there, or leave it out"]),
     ("tls = { verify = \"off\" }", &["trunk.tls.verify: \"off\" is not known: write one of \"full\", \"none\""]),
