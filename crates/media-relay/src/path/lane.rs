@@ -86,7 +86,8 @@ impl Lane {
         payload: &[u8],
         out: &mut impl FnMut(&[u8]),
     ) -> bool {
-        let header = header(self.line.place_own(now), payload_type, false);
+        let place = self.line.place_own(now);
+        let header = header(place, payload_type, place.resumed);
         self.send(header, payload, out)
     }
 
