@@ -1,21 +1,26 @@
 //! Sound through real sockets, both ways, in each pair of codecs: tones at their frequency and without a gap, chirps
 //! with their time untouched, and how long it takes from one end to the other.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use end_to_end::{GAP, PATIENCE, at_rest, desk_with, wait_for};
 use sandbox::chirp::SPEECH;
 use sandbox::desk::Desk;
 use sandbox::metronome::{self, Metronome};
-use sandbox::pbx::{Codec, DialOptions, Manner, PhoneCall};
+use sandbox::pbx::{Codec, DialOptions, Manner, PhoneCall, Security, Suite};
 use sandbox::runner::heard_by;
 use sandbox::tone::{Recording, Sound};
-use sandbox::whatsapp::{CallHandle, Timings};
+use sandbox::whatsapp::{CallHandle, CallState, Timings, UserCall};
+use serde_json::json;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const PBX_HZ: f64 = 620.0;
+const USER_HZ: f64 = 700.0;
 const PBX_LATER_HZ: f64 = 1500.0;
 const USER_LATER_HZ: f64 = 1000.0;
 /// How long each tone and the chirp are listened to.
@@ -29,22 +34,75 @@ const DELAY: Duration = Duration::from_millis(90);
 /// What a window of a chirp may stand off: its frequency is known to some 8 Hz through codecs that hear noise.
 const OFF: Duration = Duration::from_millis(14);
 
-/// One pair of codecs: the PBX's end of it.
+/// What may come at WhatsApp, beside 126 for digits, of which there are none here.
+const PCMU: &[u8] = &[0];
+const PCMA: &[u8] = &[8];
+const ANY_G711: &[u8] = &[0, 8];
+
+/// One call: the PBX's end of it, who begins it, and the formats that WhatsApp may get.
 #[derive(Clone)]
 struct Row {
     codec: Codec,
     manner: Manner,
+    comes_in: bool,
+    /// RTP payload types; none where any will do.
+    formats: &'static [u8],
 }
 
 fn row(codec: Codec, ptime: u8) -> Row {
-    Row { codec, manner: Manner { ptime, ..Manner::default() } }
+    Row { codec, manner: Manner { ptime, ..Manner::default() }, comes_in: false, formats: &[] }
 }
 
-/// A desk whose trunk takes all codecs.
-async fn configured() -> Result<Desk> {
-    const CODECS: &str = "codecs = [\"opus\", \"pcma\", \"pcmu\"]";
-    let edit = |text: String| text.replace(CODECS, "codecs = [\"opus\", \"g722\", \"pcma\", \"pcmu\"]");
-    desk_with(edit, Timings::quick()).await
+impl Row {
+    /// The same call, begun at WhatsApp.
+    fn inward(&self) -> Self {
+        Self { comes_in: true, ..self.clone() }
+    }
+}
+
+/// A desk, and the calls from WhatsApp one after another, for all of them are the one phone's.
+struct Studio {
+    desk: Desk,
+    door: Mutex<()>,
+}
+
+impl Studio {
+    /// One whose trunk takes all codecs, with these lines more in the trunk's and in the number's table.
+    async fn open(trunk: &'static str, number: &'static str) -> Result<Arc<Self>> {
+        const CODECS: &str = "codecs = [\"opus\", \"pcma\", \"pcmu\"]";
+        let codecs = format!("codecs = [\"opus\", \"g722\", \"pcma\", \"pcmu\"]\n{trunk}");
+        let edit = move |text: String| {
+            text.replace(CODECS, &codecs).replacen("[[number]]\n", &format!("[[number]]\n{number}\n"), 1)
+        };
+        Ok(Arc::new(Self { desk: desk_with(edit, Timings::quick()).await?, door: Mutex::new(()) }))
+    }
+
+    /// Both ends of a new call.
+    async fn connect(&self, number: &str, row: &Row) -> Result<(PhoneCall, CallHandle)> {
+        let Desk { phone, whatsapp, .. } = &self.desk;
+        if row.comes_in {
+            let one_at_a_time = self.door.lock().await;
+            phone.set_codecs(vec![row.codec]);
+            phone.set_manner(row.manner.clone());
+            phone.set_tone(PBX_HZ);
+            let caller = UserCall { tone_hz: USER_HZ, ..UserCall::new(number, "Sound") };
+            let user = whatsapp.call_business(caller).map_err(|error| anyhow!(error))?;
+            let call = phone.incoming(PATIENCE).await?;
+            drop(one_at_a_time);
+            call.answered(PATIENCE).await?;
+            user.wait_for(CallState::Accepted, PATIENCE).await?;
+            return Ok((call, user));
+        }
+        let options = DialOptions {
+            codecs: Some(vec![row.codec]),
+            tone_hz: Some(PBX_HZ),
+            manner: Some(row.manner.clone()),
+            ..DialOptions::default()
+        };
+        let call = phone.dial_with(number, options).await?;
+        call.answered(PATIENCE).await?;
+        Ok((call, whatsapp.call_to(number).await))
+    }
 }
 
 /// What one end heard of the other, and when the other changed.
@@ -127,52 +185,92 @@ async fn listen(call: &PhoneCall, user: &CallHandle, packet: Duration) -> Result
     at_user.judge(&pauses)
 }
 
-async fn one(desk: &Desk, number: &str, row: Row) -> Result<()> {
-    let packet = Duration::from_millis(row.manner.ptime.into());
-    let options = DialOptions {
-        codecs: Some(vec![row.codec]),
-        tone_hz: Some(PBX_HZ),
-        manner: Some(row.manner),
-        ..DialOptions::default()
-    };
-    let call = desk.phone.dial_with(number, options).await?;
-    call.answered(PATIENCE).await?;
+async fn one(studio: &Studio, number: &str, row: &Row) -> Result<()> {
+    let (call, user) = studio.connect(number, row).await?;
     ensure!(call.codec() == Some(row.codec), "{:?}", call.codec());
-    let user = desk.whatsapp.call_to(number).await;
-    listen(&call, &user, packet).await?;
+    listen(&call, &user, Duration::from_millis(row.manner.ptime.into())).await?;
+    let other = |format: &u8| !row.formats.is_empty() && !row.formats.contains(format);
+    let formats = user.heard().packets.into_iter().map(|packet| packet.payload_type);
+    let others: BTreeSet<u8> = formats.filter(other).collect();
+    ensure!(others.is_empty(), "WhatsApp got {others:?}, not {:?}", row.formats);
     call.hang_up();
     call.ended(PATIENCE).await?;
     Ok(())
 }
 
 /// All rows, a few at once: more would be heard as gaps on a small machine.
-async fn all(rows: Vec<Row>) -> Result<()> {
+async fn all(studio: Arc<Studio>, rows: Vec<Row>) -> Result<()> {
     const AT_ONCE: usize = 3;
-    let desk = std::sync::Arc::new(configured().await?);
     let (mut calls, mut faults) = (JoinSet::new(), Vec::new());
     for (index, row) in rows.into_iter().enumerate() {
         if calls.len() == AT_ONCE {
             faults.extend(calls.join_next().await.map(Result::unwrap).and_then(Result::err));
         }
-        let desk = std::sync::Arc::clone(&desk);
+        let studio = Arc::clone(&studio);
         calls.spawn(async move {
-            let what = format!("{} {} ms {:?}", row.codec, row.manner.ptime, row.manner.security);
+            let Row { codec, manner, comes_in, .. } = &row;
+            let what = format!("{codec} {} ms {:?} in {comes_in}", manner.ptime, manner.suites);
             // Scenarios of their own have the numbers from 1555 on.
-            one(&desk, &format!("1888000{index:04}"), row).await.context(what)
+            one(&studio, &format!("1888000{index:04}"), &row).await.context(what)
         });
     }
     faults.extend(calls.join_all().await.into_iter().filter_map(Result::err));
     ensure!(faults.is_empty(), "{}", faults.iter().map(|e| format!("{e:#}\n")).collect::<String>());
-    at_rest(&desk).await
+    at_rest(&studio.desk).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g711_and_g722_in_packets_of_every_length_carry_tones_and_time_both_ways() -> Result<()> {
     let codecs = [Codec::Pcmu, Codec::Pcma, Codec::G722];
-    all(codecs.iter().flat_map(|codec| [10, 20, 30, 60].map(|ptime| row(*codec, ptime))).collect()).await
+    let rows = codecs.iter().flat_map(|codec| [10, 20, 30, 60].map(|ptime| row(*codec, ptime)));
+    all(Studio::open("", "").await?, rows.collect()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn opus_in_packets_of_every_length_carries_tones_and_time_both_ways() -> Result<()> {
-    all([10, 20, 40, 60].map(|ptime| row(Codec::Opus, ptime)).into()).await
+    let rows = [10, 20, 40, 60].map(|ptime| row(Codec::Opus, ptime));
+    all(Studio::open("", "").await?, rows.into()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_whatsapp_begins_carry_tones_and_time_both_ways() -> Result<()> {
+    let codecs = [Codec::Opus, Codec::Pcmu, Codec::Pcma, Codec::G722];
+    all(Studio::open("", "").await?, codecs.map(|codec| row(codec, 20).inward()).into()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn srtp_in_each_suite_carries_tones_and_time_both_ways() -> Result<()> {
+    let secure = |(suite, codec): (Suite, Codec)| {
+        let security = Security::Required;
+        let manner = Manner { security, suites: vec![suite], feedback: true, ..Manner::default() };
+        let row = Row { manner, ..row(codec, 20) };
+        [row.inward(), row]
+    };
+    let codecs = [Codec::Pcma, Codec::Opus, Codec::G722, Codec::Pcmu];
+    let rows = Suite::ALL.into_iter().zip(codecs).flat_map(secure).collect();
+    all(Studio::open("srtp = \"require\"", "").await?, rows).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn srtp_that_is_offered_is_taken_by_who_has_it_and_the_others_speak_plainly() -> Result<()> {
+    let rows = [Security::Off, Security::Optional, Security::Required].into_iter().flat_map(|security| {
+        let row = Row { manner: Manner { security, ..Manner::default() }, ..row(Codec::Pcmu, 20) };
+        [row.inward(), row]
+    });
+    all(Studio::open("srtp = \"offer\"", "").await?, rows.collect()).await
+}
+
+/// Where the PBX speaks the G.711 that WhatsApp takes nothing else may come there.
+#[tokio::test(flavor = "multi_thread")]
+async fn g711_at_whatsapp_carries_tones_and_time_from_every_codec_both_ways() -> Result<()> {
+    let keys = "additional_codecs = [\"pcmu\", \"pcma\"]\nprefer = \"g711\"";
+    let studio = Studio::open("", keys).await?;
+    let audio = json!({ "additional_codecs": ["PCMA", "PCMU"] });
+    studio.desk.whatsapp.set_setting("106540352242922", "audio", audio);
+    let rows = [(Codec::Pcmu, PCMU), (Codec::Pcma, PCMA), (Codec::G722, ANY_G711), (Codec::Opus, &[])];
+    let rows = rows.into_iter().flat_map(|(codec, formats)| {
+        let row = Row { formats, ..row(codec, 20) };
+        [row.inward(), row]
+    });
+    all(studio, rows.collect()).await
 }

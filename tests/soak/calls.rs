@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::noise::Dice;
-use crate::stage::{ATTENTION, ROUGH, Stage, manner, user_hz};
+use crate::stage::{ATTENTION, ROUGH, Stage, is_ours, manner, user_hz};
 
 /// How long a call lives, in seconds.
 const LIVES: (u32, u32) = (20, 90);
@@ -22,8 +22,13 @@ const LIVES: (u32, u32) = (20, 90);
 const FILLING: Duration = Duration::from_secs(25);
 /// How many packets of each direction must come, of 50 a second that both loss and holds thin out.
 const ENOUGH: f64 = 0.85;
+/// The tone of the phone in calls that come in.
+const PHONE_HZ: f64 = 440.0;
 /// Faults that are kept.
 const FAULTS: usize = 50;
+
+/// The PBX's end of a call and WhatsApp's.
+type Ends = (PhoneCall, CallHandle);
 
 /// What became of the calls.
 #[derive(Default)]
@@ -73,7 +78,7 @@ pub(crate) fn start(stage: &Arc<Stage>, tally: &Arc<Tally>, count: usize, end: I
             let mut dice = Dice(chair as u64);
             let mut nth = 0;
             while Instant::now() < end {
-                let outcome = one(&stage, chair, &mut dice, end).await;
+                let outcome = one(&stage, (chair, nth), &mut dice, end).await;
                 tally.note(outcome.with_context(|| format!("chair {chair}, call {nth}")));
                 nth += 1;
             }
@@ -83,32 +88,33 @@ pub(crate) fn start(stage: &Arc<Stage>, tally: &Arc<Tally>, count: usize, end: I
 }
 
 /// One call, from its first message to its last.
-async fn one(stage: &Stage, chair: usize, dice: &mut Dice, end: Instant) -> Result<()> {
+async fn one(stage: &Stage, (chair, nth): (usize, u32), dice: &mut Dice, end: Instant) -> Result<()> {
     let (least, most) = LIVES;
     let life = Duration::from_secs(u64::from(least + dice.below(most - least)));
     let over = (Instant::now() + life).min(end);
-    // A number is not called again while its last call may still be remembered.
-    let number = format!("1777{:04}{chair:03}", dice.below(10_000));
-    let pbx_hz = 1700.0 + 10.0 * chair as f64;
-    let (call, user) = if dice.below(2) == 0 {
-        outward(stage, &number, pbx_hz, dice).await.context("to WhatsApp")?
+    // Each has a number of its own: the end of a call is remembered for a while.
+    let number = format!("1777{nth:04}{chair:03}");
+    let (ends, hz) = if dice.below(2) == 0 {
+        let hz = 600.0 + 20.0 * chair as f64;
+        (outward(stage, &number, hz, dice).await.context("to WhatsApp")?, hz)
     } else {
-        inward(stage, &number).await.context("from WhatsApp")?
+        (inward(stage, &number).await.context("from WhatsApp")?, PHONE_HZ)
     };
-    let at_pbx = (user.tone_hz(), chair);
-    talk(&call, &user, at_pbx, dice, over).await.with_context(|| format!("{:?}", call.codec()))?;
-    let here = dice.below(2) == 0;
-    if here {
-        call.hang_up()
+    let (call, user) = &ends;
+    let spoken = talk(&ends, hz, dice, over).await.with_context(|| format!("{:?}", call.codec()));
+    if dice.below(2) == 0 {
+        call.hang_up();
     } else {
-        user.hang_up()
+        user.hang_up();
     }
     call.ended(PATIENCE).await.context("the PBX's end")?;
     user.wait_for(CallState::Ended, PATIENCE).await.map_err(|error| anyhow!("the user's end: {error}"))?;
-    Ok(())
+    let violations: Vec<_> = user.violations().into_iter().filter(|what| is_ours(what)).collect();
+    ensure!(violations.is_empty(), "WhatsApp: {violations:?}");
+    spoken
 }
 
-async fn outward(stage: &Stage, number: &str, hz: f64, dice: &mut Dice) -> Result<(PhoneCall, CallHandle)> {
+async fn outward(stage: &Stage, number: &str, hz: f64, dice: &mut Dice) -> Result<Ends> {
     let codec = [Codec::Opus, Codec::Pcmu, Codec::Pcma, Codec::G722][dice.below(4) as usize];
     let options = DialOptions {
         codecs: Some(vec![codec]),
@@ -122,7 +128,7 @@ async fn outward(stage: &Stage, number: &str, hz: f64, dice: &mut Dice) -> Resul
     Ok((call, user))
 }
 
-async fn inward(stage: &Stage, number: &str) -> Result<(PhoneCall, CallHandle)> {
+async fn inward(stage: &Stage, number: &str) -> Result<Ends> {
     let comes = stage.call_from(number);
     let user = UserCall {
         tone_hz: user_hz(number),
@@ -138,17 +144,11 @@ async fn inward(stage: &Stage, number: &str) -> Result<(PhoneCall, CallHandle)> 
 }
 
 /// Sound both ways, digits, perhaps a hold, until the call is over.
-async fn talk(
-    call: &PhoneCall,
-    user: &CallHandle,
-    (user_hz, _): (f64, usize),
-    dice: &mut Dice,
-    over: Instant,
-) -> Result<()> {
+async fn talk((call, user): &Ends, pbx_hz: f64, dice: &mut Dice, over: Instant) -> Result<()> {
     let begun = Instant::now();
     sleep(ATTENTION + Duration::from_secs(2)).await;
-    hears(&call.recording(), user_hz).context("the PBX")?;
-    ensure!(heard_by(&user.heard()).length() >= ATTENTION / 2, "the user heard hardly anything");
+    hears(&call.recording(), user.tone_hz()).context("the PBX")?;
+    hears(&heard_by(&user.heard()), pbx_hz).context("the user")?;
     let mut held = Duration::ZERO;
     while Instant::now() < over {
         match dice.below(4) {
@@ -173,9 +173,10 @@ async fn talk(
     Ok(())
 }
 
-/// The tone, through what was lost.
+/// The tone, and not just now and then: what is lost and overtaken leaves neither its phase nor all of its pieces whole.
 fn hears(recording: &Recording, hz: f64) -> Result<()> {
-    let heard = recording.analyse(Duration::from_secs(1)).context("heard silence")?;
-    ensure!((heard.hz - hz).abs() <= 10.0 && heard.share > 0.5, "heard {:.0} Hz, not {hz}", heard.hz);
+    let (length, lasting) = (recording.length(), recording.lasting(hz));
+    ensure!(length >= ATTENTION / 2, "heard {length:?} of sound");
+    ensure!(lasting >= length.mul_f64(0.3), "heard {hz} Hz for {lasting:?} of {length:?}");
     Ok(())
 }

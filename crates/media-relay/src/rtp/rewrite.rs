@@ -13,8 +13,9 @@ pub(crate) const FRAME: Duration = Duration::from_millis(20);
 const MAX_JUMP_SECONDS: u32 = 2;
 /// How far the line's time may stand from the clock before it is pulled back: more than any
 /// packet is long, less than a drifting clock must add up to.
-const SLACK: Duration = Duration::from_millis(SLACK_MS as u64);
-const SLACK_MS: u32 = 100;
+const SLACK: Duration = Duration::from_millis(100);
+/// The most sound that a packet of a side has.
+const LONGEST_PACKET_MS: u32 = 60;
 /// How many packets back a late packet may still belong to the present source.
 const LATE_WINDOW: u16 = 1000;
 
@@ -105,13 +106,15 @@ impl Line {
 
     /// The place of a source's frame; `None` when it comes too late to have one.
     pub(crate) fn place(&mut self, now: Instant, stamp: Stamp) -> Option<Place> {
+        let next = self.sequence.wrapping_add(1);
         let (sequence, arrival) = self.place_sequence(stamp)?;
         let mapped = stamp.timestamp.wrapping_add(self.source.timestamp_offset);
         let (timestamp, resumed) = match arrival {
             Arrival::Late => (mapped, false),
             Arrival::Next { .. } if self.follows(now, mapped) => {
+                let spurt = sequence == next && self.is_pause(self.timestamp, mapped);
                 self.advance(now, mapped);
-                (mapped, false)
+                (mapped, spurt)
             }
             Arrival::Next { .. } | Arrival::Restart => {
                 let timestamp = self.next_frame(now);
@@ -130,10 +133,9 @@ impl Line {
 
     /// The place of a frame of our own, after all that was sent.
     pub(crate) fn place_own(&mut self, now: Instant) -> Place {
-        let before = self.timestamp;
+        let newest = self.timestamp;
         let timestamp = self.next_frame(now);
-        // Time has passed in which nothing was sent, as on hold.
-        let resumed = timestamp.wrapping_sub(before) > self.clock / 1000 * SLACK_MS;
+        let resumed = self.is_pause(newest, timestamp);
         Place { resumed, ..self.place_own_event(timestamp) }
     }
 
@@ -179,6 +181,12 @@ impl Line {
                 self.frames_later(whole_frames(rounded).max(1))
             }
         }
+    }
+
+    /// Between these two nothing was sent for longer than any packet lasts: the later one begins a talk spurt
+    /// (RFC 3551 4.1).
+    fn is_pause(&self, newest: u32, next: u32) -> bool {
+        next.wrapping_sub(newest) > self.clock / 1000 * LONGEST_PACKET_MS
     }
 
     fn place_sequence(&mut self, stamp: Stamp) -> Option<(u16, Arrival)> {

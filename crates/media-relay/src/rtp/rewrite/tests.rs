@@ -56,7 +56,24 @@ fn a_pause_of_the_source_is_a_pause_of_the_line() {
     let mut line = Line::new(SEED, 48_000);
     line.place(start, stamp(1, 10, 0));
     let after = line.place(start + ms(60_000), stamp(1, 11, 48_000 * 60));
-    assert_eq!(seen(after), Some((1001, 50_000 + 48_000 * 60, false)));
+    assert_eq!(seen(after), Some((1001, 50_000 + 48_000 * 60, true)));
+}
+
+/// Music on hold for a second and a half; its packets were left out.
+#[test]
+fn the_first_packet_after_a_hold_begins_a_talk_spurt_and_one_after_lost_or_long_ones_does_not() {
+    let start = epoch();
+    let mut line = Line::new(SEED, 8000);
+    let place = |line: &mut Line, at, sequence| {
+        seen(line.place(start + ms(at), stamp(1, sequence, u32::from(sequence) * 160)))
+    };
+    assert_eq!(place(&mut line, 0, 0), Some((1000, 50_000, true)));
+    (1..75).for_each(|sequence| line.leave_out(stamp(1, sequence, u32::from(sequence) * 160)));
+    assert_eq!(place(&mut line, 1500, 75), Some((1001, 62_000, true)));
+    assert_eq!(place(&mut line, 1520, 76), Some((1002, 62_160, false)));
+    assert_eq!(place(&mut line, 1920, 96), Some((1022, 65_360, false)));
+    let long = line.place(start + ms(2040), stamp(1, 97, 96 * 160 + 480));
+    assert_eq!(seen(long), Some((1023, 65_840, false)));
 }
 
 #[test]
@@ -177,7 +194,7 @@ fn a_frame_of_our_own_after_a_time_without_any_begins_a_talkspurt() {
     let start = epoch();
     let mut line = Line::new(SEED, 8000);
     line.place(start, stamp(1, 10, 0));
-    assert_eq!(seen(Some(line.place_own(start + ms(100)))), Some((1001, 50_800, false)), "a pause in a stream");
+    assert_eq!(seen(Some(line.place_own(start + ms(60)))), Some((1001, 50_480, false)), "a gap in a stream");
     assert_eq!(seen(Some(line.place_own(start + ms(4100)))), Some((1002, 82_800, true)));
     assert_eq!(seen(Some(line.place_own(start + ms(4120)))), Some((1003, 82_960, false)));
 }
