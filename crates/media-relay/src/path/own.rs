@@ -201,8 +201,8 @@ impl AudioPath {
             self.report(PathEvent::Announced);
         }
         let holds = self.plays_hold(now);
-        let held = self.hold.playing.as_deref_mut().filter(|_| holds);
-        let sound = self.tone_to_whatsapp.as_deref_mut().or(held);
+        let held = self.hold.playing.as_mut().filter(|_| holds);
+        let sound = self.tone_to_whatsapp.as_mut().or(held);
         let is_sound = sound.is_some();
         let noise = if is_sound { None } else { self.comfort.frame() };
         let encoder = self.pbx.inbound_mut().filter(|way| way.speaks(Coding::Opus));
