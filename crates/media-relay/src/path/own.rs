@@ -74,6 +74,9 @@ impl AudioPath {
         if let Some(media) = self.pbx.media_mut() {
             media.direction = Direction::Inactive;
         }
+        if let Some(inbound) = self.pbx.inbound_mut() {
+            inbound.pause();
+        }
         self.hold_changed();
         self.fill_from(now + FRAME);
     }
