@@ -15,11 +15,6 @@ pub(crate) fn read(payload: &[u8]) -> Option<u8> {
     payload.first().map(|octet| octet & QUIETEST)
 }
 
-/// A payload of this level, in -dBov.
-pub(crate) fn write(level: u8) -> [u8; 1] {
-    [level.min(QUIETEST)]
-}
-
 /// Noise that goes on from call to call, of one level or of another.
 #[derive(Debug, Clone)]
 pub(crate) struct Noise {
@@ -122,11 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_read_and_written_and_coefficients_left_out() {
+    fn levels_are_read_and_coefficients_left_out() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[42]), Some(42));
         assert_eq!(read(&[0xff, 1, 2, 3]), Some(127));
-        assert_eq!(write(42), [42]);
-        assert_eq!(write(200), [127]);
     }
 }

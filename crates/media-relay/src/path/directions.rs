@@ -55,7 +55,11 @@ impl AudioPath {
         let length = leg.inbound.length();
         let mut to_whatsapp = |packet: &[u8]| out(Party::WhatsApp, packet);
         if leg.inbound.play_due(now, &mut self.to_whatsapp, &mut counters, &mut to_whatsapp) {
+            let ran_dry = leg.inbound.ran_dry();
             self.put_silence_off(now, length);
+            if ran_dry {
+                self.fill_from(now + length.max(FRAME));
+            }
         }
         self.hear_keys(now);
     }

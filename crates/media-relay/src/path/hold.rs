@@ -17,18 +17,19 @@ const MUSIC_WAIT: Duration = Duration::from_secs(1);
 
 /// A sound of ours as frames, without an end.
 pub(super) enum Playing {
-    Tone(Player),
-    Recording(Announcer),
+    Tone(Box<Player>),
+    Recording(Box<Announcer>),
 }
 
 impl Playing {
     /// `None` where the sound is silence.
-    pub(super) fn new(sound: &HoldSound, complexity: Complexity) -> Result<Option<Box<Self>>, PathError> {
+    pub(super) fn new(sound: &HoldSound, complexity: Complexity) -> Result<Option<Self>, PathError> {
         Ok(match sound {
             HoldSound::Silence => None,
-            HoldSound::Tone(tone) => Some(Box::new(Self::Tone(Player::new(*tone, complexity)?))),
+            HoldSound::Tone(tone) => Some(Self::Tone(Box::new(Player::new(*tone, complexity)?))),
             HoldSound::Recording(recording) => {
-                Some(Box::new(Self::Recording(Announcer::looped(recording.clone(), complexity)?)))
+                let announcer = Announcer::looped(recording.clone(), complexity)?;
+                Some(Self::Recording(Box::new(announcer)))
             }
         })
     }
@@ -48,7 +49,7 @@ pub(super) struct Hold {
     /// Of a transfer that rings.
     transfer: Option<HoldSound>,
     /// Made when a hold begins, dropped when it ends.
-    pub(super) playing: Option<Box<Playing>>,
+    pub(super) playing: Option<Playing>,
     /// When the hold was first met by silence.
     since: Option<Instant>,
 }

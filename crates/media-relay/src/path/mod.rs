@@ -126,7 +126,7 @@ pub(crate) struct AudioPath {
     to_whatsapp: Lane,
     to_pbx: Lane,
     /// What we play, in place of the PBX and of WhatsApp.
-    tone_to_whatsapp: Option<Box<Playing>>,
+    tone_to_whatsapp: Option<Playing>,
     tone_to_pbx: Option<Box<ToneToPbx>>,
     /// Takes the place of the tone towards WhatsApp.
     announcement: Option<Box<Announcer>>,

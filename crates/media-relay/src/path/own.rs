@@ -74,6 +74,9 @@ impl AudioPath {
         if let Some(media) = self.pbx.media_mut() {
             media.direction = Direction::Inactive;
         }
+        if let Some(inbound) = self.pbx.inbound_mut() {
+            inbound.pause();
+        }
         self.hold_changed();
         self.fill_from(now + FRAME);
     }
@@ -201,8 +204,8 @@ impl AudioPath {
             self.report(PathEvent::Announced);
         }
         let holds = self.plays_hold(now);
-        let held = self.hold.playing.as_deref_mut().filter(|_| holds);
-        let sound = self.tone_to_whatsapp.as_deref_mut().or(held);
+        let held = self.hold.playing.as_mut().filter(|_| holds);
+        let sound = self.tone_to_whatsapp.as_mut().or(held);
         let is_sound = sound.is_some();
         let noise = if is_sound { None } else { self.comfort.frame() };
         let encoder = self.pbx.inbound_mut().filter(|way| way.speaks(Coding::Opus));

@@ -70,6 +70,9 @@ impl AudioPath {
         let elsewhere = self.pbx.media().is_some_and(|before| before.remote != media.remote);
         self.listen_anew(elsewhere);
         self.set_ways(media, elsewhere)?;
+        if let Some(inbound) = self.pbx.inbound_mut().filter(|_| !media.direction.receives()) {
+            inbound.pause();
+        }
         self.hold_changed();
         Ok(())
     }

@@ -145,6 +145,16 @@ impl Transcoding {
         self.buffer.forget();
     }
 
+    /// The source pauses: nothing is missed before its next sound.
+    pub(super) fn pause(&mut self) {
+        self.buffer.pause();
+    }
+
+    /// Whether all was made up for a silent source that may be.
+    pub(super) fn ran_dry(&self) -> bool {
+        self.buffer.ran_dry()
+    }
+
     /// The loss, in percent, that the far end reports.
     pub(super) fn set_loss(&mut self, percent: u8) {
         self.voice.framer.encoding.set_loss(percent);
@@ -186,6 +196,11 @@ impl Voice {
                 counters.lost += 1;
                 counters.concealed += 1;
                 self.conceal(ticks, next, emit);
+            }
+            Played::Missing { ticks } => self.conceal(ticks, None, emit),
+            Played::WereLost(packets) => {
+                counters.lost += u64::from(packets);
+                counters.concealed += u64::from(packets);
             }
             Played::Packet { packet, lost, start } => {
                 counters.lost += u64::from(lost);

@@ -191,6 +191,21 @@ impl Way {
         }
     }
 
+    /// The source pauses: nothing is missed before its next sound.
+    pub(super) fn pause(&mut self) {
+        if let Mode::Transcode(transcoding) = &mut self.mode {
+            transcoding.pause();
+        }
+    }
+
+    /// Whether all was made up for a silent source that may be: what comes next is silence.
+    pub(super) fn ran_dry(&self) -> bool {
+        match &self.mode {
+            Mode::Pass | Mode::Split(_) => false,
+            Mode::Transcode(transcoding) => transcoding.ran_dry(),
+        }
+    }
+
     /// What the jitter buffer adds now; nothing where packets pass.
     pub(super) fn delay(&self) -> Duration {
         match &self.mode {

@@ -176,6 +176,11 @@ impl Slots {
         self.slots.get_mut(place)?.as_mut()
     }
 
+    fn by_number(&mut self, id: u64) -> Option<&mut Slot> {
+        let place = self.by_id.get(&id).copied()?;
+        self.get_mut(place)
+    }
+
     fn remove(&mut self, place: usize) -> Option<Slot> {
         let slot = self.slots.get_mut(place)?.take()?;
         self.by_id.remove(&slot.id);
@@ -204,7 +209,8 @@ impl Worker {
         let mut turn = Vec::with_capacity(READY);
         let mut pace = Pace::new(Instant::now());
         loop {
-            match self.poll.poll(&mut ready, self.patience(Instant::now())) {
+            let patience = self.patience(Instant::now());
+            match self.poll.poll(&mut ready, patience) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -233,11 +239,12 @@ impl Worker {
     }
 
     /// How long to sleep.
-    fn patience(&self, now: Instant) -> Option<Duration> {
+    fn patience(&mut self, now: Instant) -> Option<Duration> {
         if self.is_behind() {
             return Some(Duration::ZERO);
         }
-        let next = self.timers.next()?;
+        let slots = &mut self.slots;
+        let next = self.timers.next(|id, at| slots.by_number(id)?.armed.surfaces(at))?;
         Some(next.saturating_duration_since(now))
     }
 

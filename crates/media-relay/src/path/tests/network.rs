@@ -63,7 +63,7 @@ fn packets(Coded(codec, milliseconds, one_frame): Coded, hertz: f64) -> Vec<Vec<
         .map(|index| match codec {
             Codec::Pcmu | Codec::Pcma => {
                 let samples = tone(hertz, index * milliseconds * 8, milliseconds * 8);
-                super::sound::g711(law(codec), &samples)
+                sound::g711(law(codec), &samples)
             }
             Codec::G722 => {
                 let mut coded = vec![0; milliseconds * 8];
@@ -194,7 +194,11 @@ fn talk(coded: Coded, phone: Codec, options: &SessionOptions, net: Net, seconds:
         let timestamp = index.wrapping_mul(length as u32 * codec.clock() / 1000);
         let header = header(number, ssrc, sequence.wrapping_add(index as u16), timestamp);
         let bytes = packet(header, payload);
-        if side == 0 { rig.pbx(&bytes) } else { rig.whatsapp(&bytes) }
+        if side == 0 {
+            rig.pbx(&bytes);
+        } else {
+            rig.whatsapp(&bytes);
+        }
     }
     rig.wait(30);
     let to_whatsapp: Vec<&Sent> = rig.to_whatsapp.iter().map(|(_, sent)| sent).collect();
@@ -350,9 +354,9 @@ fn delays(coded: Coded, ppm: i64, seconds: usize) -> (u128, u128) {
         let timestamp = index.wrapping_mul(length as u32 * codec.clock() / 1000);
         let bytes = packet(header(number, ssrc, index as u16, timestamp), payload);
         if side == 0 {
-            rig.pbx(&bytes)
+            rig.pbx(&bytes);
         } else {
-            rig.whatsapp(&bytes)
+            rig.whatsapp(&bytes);
         }
         let sent = if side == 0 { rig.to_whatsapp.last().map(|(_, sent)| sent) } else { rig.to_pbx.last() };
         let Some(Sent { header, .. }) = sent else {

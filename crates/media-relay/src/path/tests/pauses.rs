@@ -62,11 +62,16 @@ fn the_pbx_gets_a_packet_every_20_ms_through_90_s_of_whatsapps_silence_and_loses
         let before = rig.to_pbx.len();
         rig.own_to_pbx.clear();
         rig.wait(90_000);
-        let times = std::mem::take(&mut rig.own_to_pbx);
-        assert!(times[0] <= 1020 + 200, "{}: {}", media.codec, times[0]);
+        let mut times = std::mem::take(&mut rig.own_to_pbx);
+        // What might have been lost is made up where we decode.
+        let made_up = times.iter().take_while(|at| **at < 1020 + 100).count();
+        assert_eq!(made_up, if media.codec == Codec::Opus { 0 } else { 3 });
+        assert!(times[made_up] <= 1020 + 100 + 200, "{}: {}", media.codec, times[made_up]);
+        times.drain(..made_up);
+        let before = before + made_up;
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 20), "{}", media.codec);
         assert_eq!(times.len() as u64, rig.path.counters().pbx.silence);
-        assert_eq!(*times.last().expect("many") / 20, (1020 + 90_000) / 20);
+        assert!(*times.last().expect("many") + 20 > 1020 + 90_000);
         speak(&mut rig, &mut sequence, &SOUND, 50);
         assert_eq!(rig.to_pbx.len(), before + times.len() + 50, "{}", media.codec);
         assert_eq!((rig.path.counters().whatsapp.late, rig.path.counters().whatsapp.lost), (0, 0));

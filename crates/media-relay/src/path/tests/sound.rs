@@ -198,9 +198,9 @@ fn more_lost_packets_are_a_gap_and_late_ones_are_left_out() {
     let packets: Vec<_> = (0..20).map(|index| phone.packet(index)).collect();
     for index in [0, 1, 2, 7, 8, 5, 8, 9] {
         rig.whatsapp(&packets[index]);
-        rig.wait(20);
+        rig.wait(if index == 2 { 100 } else { 5 });
     }
-    rig.wait(150);
+    rig.wait(80);
     let sent: Vec<(u16, u32)> = rig
         .to_pbx
         .iter()
@@ -211,9 +211,10 @@ fn more_lost_packets_are_a_gap_and_late_ones_are_left_out() {
             )
         })
         .collect();
-    assert_eq!(sent, [(0, 0), (1, 1), (2, 2), (7, 7), (8, 8), (9, 9)]);
+    // 60 ms of the gap are made up.
+    assert_eq!(sent, [0, 1, 2, 3, 4, 5, 7, 8, 9].map(|place| (place, place.into())));
     let counters = rig.path.counters().whatsapp;
-    assert_eq!((counters.lost, counters.concealed, counters.late, counters.duplicated), (4, 0, 1, 1));
+    assert_eq!((counters.lost, counters.concealed, counters.late, counters.duplicated), (4, 3, 1, 1));
 }
 
 #[test]
@@ -353,7 +354,8 @@ fn a_tone_is_whole_again_at_once_after_a_pause_of_a_g711_pbx() {
         }
         rig.wait(20);
     }
-    assert_eq!(rig.path.counters().whatsapp.silence, 20);
+    // The first 60 ms might have been lost, and are made up.
+    assert_eq!(rig.path.counters().whatsapp.silence, 17);
     let heard = heard_at_whatsapp(&rig.to_whatsapp);
     assert_tone(&heard[heard.len() - 39 * 160..], 557.0);
 }

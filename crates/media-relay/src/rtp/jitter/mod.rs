@@ -4,14 +4,19 @@
 //! plus a target that follows the jitter. It stretches no time: timestamps stay the source's, so a clock
 //! that drifts passes through. At a target of zero what comes in order is played as it arrives, from
 //! the caller's own bytes. A packet that is missing is known by one after it; then it is given as lost,
-//! at its own time, as long as concealing it makes sense.
+//! at its own time, as long as concealing it makes sense. Where none comes after it, it is missed a
+//! little after that one's time. Whether it was lost, or the source has paused, is known later.
 
+mod slots;
+mod source;
 mod timing;
 
 use std::time::{Duration, Instant};
 
 use super::header::{Header, Packet};
 use crate::options::JitterLimits;
+use slots::{Slots, State};
+use source::Source;
 use timing::Timing;
 
 /// Packets that may wait, from the next on; what is further ahead makes the first be played early.
@@ -21,11 +26,6 @@ const SLOTS: usize = 32;
 const SLOT_BYTES: usize = 512;
 /// More missing sound than this is a gap: a guess as long is noise.
 const CONCEALABLE_MS: u32 = 60;
-/// A jump forward beyond this many packets is a source that started anew (RFC 3550 A.1).
-const MAX_DROPOUT: i16 = 3000;
-/// A packet further back than this is a source that started anew.
-const OLDEST: i16 = -100;
-
 /// What is to be played next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Played<'a> {
@@ -44,6 +44,11 @@ pub(crate) enum Played<'a> {
         /// The one right after it.
         next: Option<Packet<'a>>,
     },
+    /// A packet that should be there by now, of this length. It was lost, comes too late, or was never
+    /// sent.
+    Missing { ticks: u32 },
+    /// So many of those that were given as missing had been sent.
+    WereLost(u16),
 }
 
 /// What a packet was when it came.
@@ -74,43 +79,7 @@ pub(crate) struct JitterBuffer {
     timing: Timing,
     clock: u32,
     source: Option<Source>,
-    slots: Box<[Slot; SLOTS]>,
-    /// Slots that are not empty.
-    held: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Source {
-    ssrc: u32,
-    /// The number of the packet to be played next, and the newest that came.
-    next: u16,
-    newest: u16,
-    /// Bit n says whether the n-th packet before `next` came.
-    came: u128,
-    /// The timestamp after what was played last, and its length.
-    expected: u32,
-    ticks: u32,
-    /// Missing packets that no slot had room for.
-    skipped: u16,
-    start: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    state: State,
-    payload: [u8; SLOT_BYTES],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Empty,
-    Sound {
-        header: Header,
-        ticks: u32,
-        length: usize,
-    },
-    /// A packet that is no sound.
-    Other,
+    slots: Slots,
 }
 
 /// The first sound that waits.
@@ -129,14 +98,7 @@ struct First {
 impl JitterBuffer {
     /// One for timestamps in this clock.
     pub(crate) fn new(limits: JitterLimits, clock: u32) -> Self {
-        let empty = Slot { state: State::Empty, payload: [0; SLOT_BYTES] };
-        Self {
-            timing: Timing::new(limits, clock),
-            clock,
-            source: None,
-            slots: Box::new([empty; SLOTS]),
-            held: 0,
-        }
+        Self { timing: Timing::new(limits, clock), clock, source: None, slots: Slots::new() }
     }
 
     /// What it adds now to the least transit.
@@ -152,49 +114,79 @@ impl JitterBuffer {
         ticks: u32,
         play: &mut impl FnMut(Played<'_>),
     ) -> Heard {
-        let Packet { header, payload } = packet;
-        let Some(source) = self.source.as_mut().filter(|source| source.goes_on(header)) else {
+        let header = packet.header;
+        if !self.source.is_some_and(|source| source.goes_on(header)) {
             self.play_all(play);
             self.begin(header);
             self.timing.arrive(now, header.timestamp, false);
             self.play_now(packet, ticks, play);
             return Heard::default();
-        };
-        if let Some(heard) = source.behind(header.sequence) {
-            if heard.late {
-                self.timing.missed(now, header.timestamp);
-            }
+        }
+        // After a pause without timestamps what waits would wait for another time.
+        let resumes = self.timing.is_pause(now, header.timestamp);
+        if resumes {
+            self.play_waiting(play);
+        }
+        if let Some(heard) = self.place_taken(now, header) {
             return heard;
         }
-        if self.state(header.sequence) != State::Empty && self.is_near(header.sequence) {
-            return Heard { duplicated: true, ..Heard::default() };
-        }
-        let fresh = header.marker && self.held == 0;
+        let fresh = resumes || header.marker && self.slots.is_empty();
         self.timing.arrive(now, header.timestamp, fresh);
         let reordered = self.note_newest(header.sequence);
+        if !fresh && self.source.is_some_and(|source| source.is_made_up(header)) {
+            self.timing.missed(now, header.timestamp);
+            self.drop_late(header.sequence, play);
+            return Heard { late: true, reordered, duplicated: false };
+        }
         self.make_room(header.sequence, play);
-        if payload.len() > SLOT_BYTES || self.is_due(now, header) {
+        if packet.payload.len() > SLOT_BYTES || self.is_due(now, header) {
             self.play_until(header.sequence, play);
             self.play_now(packet, ticks, play);
         } else {
-            self.store(packet, ticks);
+            self.slots.store(packet, ticks);
         }
         self.play_due(now, play);
         Heard { reordered, ..Heard::default() }
     }
 
+    /// What a packet is whose number was played, or is in the buffer; `None` when it is not.
+    fn place_taken(&mut self, now: Instant, header: Header) -> Option<Heard> {
+        let heard = self.source.as_mut().and_then(|source| source.behind(header.sequence));
+        if let Some(heard) = heard {
+            if heard.late {
+                self.timing.missed(now, header.timestamp);
+            }
+            return Some(heard);
+        }
+        let waits = self.slots.state(header.sequence) != State::Empty && self.is_near(header.sequence);
+        waits.then_some(Heard { duplicated: true, ..Heard::default() })
+    }
+
+    /// A packet comes after something was made up for it: that stays, and so does what was made up for
+    /// those before it.
+    fn drop_late(&mut self, sequence: u16, play: &mut impl FnMut(Played<'_>)) {
+        self.pass_to(sequence, play);
+        if let Some(source) = &mut self.source {
+            source.pass(true);
+            play(Played::WereLost(source.settle(1)));
+        }
+        self.pass_others();
+    }
+
     /// Notes a packet whose number belongs to something that is no sound.
     pub(crate) fn leave_out(&mut self, header: Header) -> LeftOut {
+        self.pause();
         let Some(source) = self.source.as_mut().filter(|source| source.goes_on(header)) else {
             return LeftOut::Start;
         };
         let near = header.sequence.wrapping_sub(source.next) < SLOTS as u16;
-        if source.behind(header.sequence).is_some() || self.state(header.sequence) != State::Empty && near {
+        let waits = self.slots.state(header.sequence) != State::Empty && near;
+        if source.behind(header.sequence).is_some() || waits {
             return LeftOut::Late;
         }
         self.note_newest(header.sequence);
         if near {
-            self.set(header.sequence, State::Other);
+            self.slots.note_other(header.sequence);
             self.pass_others();
         }
         LeftOut::Noted
@@ -211,45 +203,77 @@ impl JitterBuffer {
 
     /// What follows comes from elsewhere, whatever its SSRC. What waited is forgotten.
     pub(crate) fn forget(&mut self) {
-        for slot in self.slots.iter_mut() {
-            slot.state = State::Empty;
-        }
-        self.held = 0;
+        self.slots.clear();
         self.source = None;
+    }
+
+    /// The source pauses, or nobody is to hear it: nothing is missed before its next sound.
+    pub(crate) fn pause(&mut self) {
+        if let Some(source) = &mut self.source {
+            source.speaks = false;
+        }
     }
 
     /// When [`Self::play_due`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.first().map(|first| first.due)
+        let first = self.first();
+        let missed = self.missed_at(first.as_ref());
+        [first.map(|first| first.due), missed].into_iter().flatten().min()
+    }
+
+    /// Whether all was made up that may be, and nothing waits.
+    pub(crate) fn ran_dry(&self) -> bool {
+        self.source.is_some_and(|source| source.has_made_up()) && self.deadline().is_none()
     }
 
     /// Plays what is due.
     pub(crate) fn play_due(&mut self, now: Instant, play: &mut impl FnMut(Played<'_>)) {
-        while let Some(first) = self.first().filter(|first| first.due <= now) {
-            self.play_first(first, play);
+        loop {
+            let first = self.first();
+            if self.missed_at(first.as_ref()).is_some_and(|at| at <= now) {
+                self.miss(play);
+            } else if let Some(first) = first.filter(|first| first.due <= now) {
+                self.play_first(first, play);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// When the next packet is missed, if nothing that waits tells of it before.
+    fn missed_at(&self, first: Option<&First>) -> Option<Instant> {
+        let source = self.source.filter(|source| source.may_miss(self.clock))?;
+        let at = self.timing.missed_at(source.expected, source.ticks)?;
+        let Some(first) = first else {
+            return Some(at);
+        };
+        let room = first.header.timestamp.wrapping_sub(source.expected).cast_signed();
+        let fits = !first.conceals && i64::from(room) >= i64::from(source.ticks);
+        (fits && at < first.due).then_some(at)
+    }
+
+    fn miss(&mut self, play: &mut impl FnMut(Played<'_>)) {
+        if let Some(source) = &mut self.source {
+            play(Played::Missing { ticks: source.ticks });
+            source.miss();
         }
     }
 
     fn begin(&mut self, header: Header) {
         self.timing.restart();
-        self.source = Some(Source {
-            ssrc: header.ssrc,
-            next: header.sequence,
-            newest: header.sequence,
-            came: 0,
-            expected: header.timestamp,
-            ticks: 0,
-            skipped: 0,
-            start: true,
-        });
+        self.source = Some(Source::new(header));
     }
 
     /// Plays all that waits, and forgets the source.
     pub(crate) fn play_all(&mut self, play: &mut impl FnMut(Played<'_>)) {
+        self.play_waiting(play);
+        self.forget();
+    }
+
+    fn play_waiting(&mut self, play: &mut impl FnMut(Played<'_>)) {
         while let Some(first) = self.first() {
             self.play_first(first, play);
         }
-        self.forget();
     }
 
     /// Plays what waits before a packet that does not wait.
@@ -272,15 +296,9 @@ impl JitterBuffer {
 
     /// Nothing waits, and the packet is far ahead: those between are missing.
     fn skip_to(&mut self, sequence: u16) {
-        for slot in self.slots.iter_mut() {
-            slot.state = State::Empty;
-        }
-        self.held = 0;
+        self.slots.clear();
         if let Some(source) = &mut self.source {
-            let between = sequence.wrapping_sub(source.next);
-            source.skipped = source.skipped.saturating_add(between);
-            source.next = sequence;
-            source.came = 0;
+            source.skip_to(sequence);
         }
     }
 
@@ -290,88 +308,89 @@ impl JitterBuffer {
         is_next && self.timing.due(header.timestamp, 0).is_none_or(|due| due <= now)
     }
 
-    fn store(&mut self, packet: Packet<'_>, ticks: u32) {
-        let Packet { header, payload } = packet;
-        if let Some(slot) = self.slot_mut(header.sequence)
-            && let Some(room) = slot.payload.get_mut(..payload.len())
-        {
-            room.copy_from_slice(payload);
-            self.set(header.sequence, State::Sound { header, ticks, length: payload.len() });
-        }
-    }
-
     /// Plays a packet from where it is; those before it that did not come are a gap.
     fn play_now(&mut self, packet: Packet<'_>, ticks: u32, play: &mut impl FnMut(Played<'_>)) {
-        let lost = self.pass_to(packet.header.sequence);
+        let lost = self.pass_to(packet.header.sequence, play);
         if let Some(source) = &mut self.source {
             play(Played::Packet { packet, lost, start: source.start });
-            source.played(packet.header.timestamp, ticks);
+            source.played(packet.header.timestamp, ticks, packet.payload.len());
         }
         self.pass_others();
     }
 
     fn play_first(&mut self, first: First, play: &mut impl FnMut(Played<'_>)) {
-        let lost = if first.conceals { 0 } else { self.pass_to(first.header.sequence) };
-        let place = usize::from(first.header.sequence) % SLOTS;
-        let (Some(source), Some(slot)) = (&mut self.source, self.slots.get_mut(place)) else {
+        if first.conceals {
+            return self.conceal_before(first, play);
+        }
+        let lost = self.pass_to(first.header.sequence, play);
+        let Some(source) = &mut self.source else {
             return;
         };
-        let payload = slot.payload.get(..first.length).unwrap_or_default();
+        let payload = self.slots.payload(first.header.sequence, first.length);
         let packet = Packet { header: first.header, payload };
-        if first.conceals {
-            let next = (first.ahead == 1).then_some(packet);
-            play(Played::Lost { ticks: source.ticks, next });
-            source.expected = source.expected.wrapping_add(source.ticks);
-            source.pass(false);
-        } else {
-            play(Played::Packet { packet, lost, start: source.start });
-            slot.state = State::Empty;
-            self.held -= 1;
-            source.played(first.header.timestamp, first.ticks);
-        }
+        play(Played::Packet { packet, lost, start: source.start });
+        source.played(first.header.timestamp, first.ticks, first.length);
+        self.slots.take(first.header.sequence);
         self.pass_others();
     }
 
-    /// Passes what is between here and a packet. Gives how many of those are missing.
-    fn pass_to(&mut self, sequence: u16) -> u16 {
+    /// The first packet before this one that is lost and was not made up for.
+    fn conceal_before(&mut self, first: First, play: &mut impl FnMut(Played<'_>)) {
+        let Some(source) = &mut self.source else {
+            return;
+        };
+        if source.settle(1) == 1 {
+            play(Played::WereLost(1));
+        } else {
+            let payload = self.slots.payload(first.header.sequence, first.length);
+            let next = (first.ahead == 1).then_some(Packet { header: first.header, payload });
+            play(Played::Lost { ticks: source.ticks, next });
+            source.make_up();
+        }
+        source.pass(false);
+        self.pass_others();
+    }
+
+    /// Passes what is between here and a packet. Gives how many of those are missing and were not made
+    /// up for.
+    fn pass_to(&mut self, sequence: u16, play: &mut impl FnMut(Played<'_>)) -> u16 {
         let Some(source) = &mut self.source else {
             return 0;
         };
-        let mut lost = source.skipped;
+        let mut lost = source.take_skipped();
         while source.next != sequence {
-            let slot = self.slots.get_mut(usize::from(source.next) % SLOTS);
-            let state = slot.map(|slot| std::mem::replace(&mut slot.state, State::Empty));
-            let came = state.is_some_and(|state| state != State::Empty);
-            self.held -= usize::from(came);
+            let came = self.slots.take(source.next);
             lost = lost.saturating_add(u16::from(!came));
             source.pass(came);
         }
-        lost
+        let made_up = source.settle(lost);
+        if made_up > 0 {
+            play(Played::WereLost(made_up));
+        }
+        lost - made_up
     }
 
     /// What is no sound needs not be played.
     fn pass_others(&mut self) {
-        while let Some(source) = &mut self.source {
-            let place = usize::from(source.next) % SLOTS;
-            let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.state == State::Other) else {
-                return;
-            };
-            slot.state = State::Empty;
-            self.held -= 1;
+        while let Some(source) = &mut self.source
+            && self.slots.state(source.next) == State::Other
+        {
+            self.slots.take(source.next);
             source.pass(true);
         }
     }
 
     fn first(&self) -> Option<First> {
-        let source = self.source.filter(|_| self.held > 0)?;
-        let (mut missing, mut ahead) = (0, 0);
+        let source = self.source.filter(|_| !self.slots.is_empty())?;
+        let (mut missing, mut ahead) = (0_u16, 0);
         while ahead < SLOTS as u16 {
-            match self.state(source.next.wrapping_add(ahead)) {
+            match self.slots.state(source.next.wrapping_add(ahead)) {
                 State::Empty => missing += 1,
                 State::Other => {}
                 State::Sound { header, ticks, length } => {
                     let conceals = missing > 0 && source.conceals(self.clock, header, missing);
-                    let before = if conceals { source.ticks.saturating_mul(missing.into()) } else { 0 };
+                    let left = if conceals { missing.saturating_sub(source.missing) } else { 0 };
+                    let before = source.ticks.saturating_mul(left.into());
                     let due = self.timing.due(header.timestamp, before)?;
                     return Some(First { header, ticks, length, ahead, conceals, due });
                 }
@@ -394,63 +413,6 @@ impl JitterBuffer {
 
     fn is_near(&self, sequence: u16) -> bool {
         self.source.is_some_and(|source| sequence.wrapping_sub(source.next) < SLOTS as u16)
-    }
-
-    fn state(&self, sequence: u16) -> State {
-        self.slots.get(usize::from(sequence) % SLOTS).map_or(State::Empty, |slot| slot.state)
-    }
-
-    fn slot_mut(&mut self, sequence: u16) -> Option<&mut Slot> {
-        self.slots.get_mut(usize::from(sequence) % SLOTS)
-    }
-
-    /// Fills an empty slot.
-    fn set(&mut self, sequence: u16, state: State) {
-        if let Some(slot) = self.slot_mut(sequence) {
-            slot.state = state;
-            self.held += 1;
-        }
-    }
-}
-
-impl Source {
-    /// Whether a packet belongs to it and is no start anew.
-    fn goes_on(&self, header: Header) -> bool {
-        let ahead = header.sequence.wrapping_sub(self.next).cast_signed();
-        self.ssrc == header.ssrc && (OLDEST..=MAX_DROPOUT).contains(&ahead)
-    }
-
-    /// What a packet is whose time is over; `None` when it is not.
-    fn behind(&mut self, sequence: u16) -> Option<Heard> {
-        let back = self.next.wrapping_sub(sequence);
-        if back == 0 || back > OLDEST.unsigned_abs() {
-            return None;
-        }
-        let bit = 1_u128 << (back - 1);
-        let duplicated = self.came & bit != 0;
-        self.came |= bit;
-        Some(Heard { late: !duplicated, reordered: !duplicated, duplicated })
-    }
-
-    fn pass(&mut self, came: bool) {
-        self.next = self.next.wrapping_add(1);
-        self.came = (self.came << 1) | u128::from(came);
-    }
-
-    fn played(&mut self, timestamp: u32, ticks: u32) {
-        self.pass(true);
-        self.expected = timestamp.wrapping_add(ticks);
-        self.ticks = ticks;
-        self.skipped = 0;
-        self.start = false;
-    }
-
-    /// Whether exactly so many packets like the last one fit before this one, and are few.
-    fn conceals(&self, clock: u32, header: Header, missing: u16) -> bool {
-        let step = header.timestamp.wrapping_sub(self.expected);
-        let few = missing == 1 || step <= clock / 1000 * CONCEALABLE_MS;
-        let fits = u64::from(step) == u64::from(self.ticks) * u64::from(missing);
-        self.skipped == 0 && self.ticks > 0 && few && fits
     }
 }
 

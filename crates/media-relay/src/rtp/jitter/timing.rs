@@ -18,6 +18,13 @@ const LATE_OF_100: u32 = 1;
 const SHRINK: i64 = 200;
 /// A packet later than this did not meet jitter: its source had paused without its timestamps.
 const RESYNC: i64 = 400_000;
+/// A packet is missed when the next has not come by so long after its own time either. Before that
+/// it might be concealed by what the next brings of it.
+const PATIENCE: i64 = 10_000;
+/// Of a longer packet nothing is waited for longer: it would be heard as a hole.
+const LONGEST_WAIT: i64 = 20_000;
+/// What comes within the target comes before this after it.
+const BEYOND_TARGET: i64 = 5_000;
 
 /// Of one source. Times are microseconds since its first packet.
 #[derive(Debug)]
@@ -92,7 +99,7 @@ impl Timing {
         }
         let transit = at - self.media(timestamp);
         let delay = transit - self.base();
-        if fresh || delay > RESYNC {
+        if fresh {
             self.minima = [transit; BUCKETS];
             return;
         }
@@ -113,6 +120,23 @@ impl Timing {
         if delay <= self.most {
             self.target = self.target.max(delay + BIN).min(self.most);
         }
+    }
+
+    /// Whether a packet's source had paused without its timestamps.
+    pub(super) fn is_pause(&self, now: Instant, timestamp: u32) -> bool {
+        self.start.is_some_and(|start| {
+            let at = micros(now.saturating_duration_since(start.at));
+            at - self.media(timestamp) - self.base() > RESYNC
+        })
+    }
+
+    /// When the packet of this timestamp, so many ticks long, is missed, if it is not there.
+    pub(super) fn missed_at(&self, timestamp: u32, ticks: u32) -> Option<Instant> {
+        let start = self.start?;
+        let length = i64::from(ticks) * 1_000_000 / self.clock;
+        let wait = (self.target + BEYOND_TARGET).max(length.min(LONGEST_WAIT) + PATIENCE);
+        let at = self.media(timestamp) + self.base() + wait;
+        Some(start.at + Duration::from_micros(u64::try_from(at).unwrap_or(0)))
     }
 
     /// When the packet of this timestamp is to be played, or one so many ticks before it.

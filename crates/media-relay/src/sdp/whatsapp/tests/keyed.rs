@@ -127,7 +127,7 @@ fn no_key_is_printed() {
     let key = MasterKey::new(Suite::AesCm128HmacSha1_80, &[b'k'; 30]).expect("30 octets");
     let crypto = Crypto { tag: 1, suite: Suite::AesCm128HmacSha1_80, key };
     let sdes = Sdes { address: "192.0.2.1:9".parse().expect("address"), crypto, profile: "RTP/SAVP" };
-    let shown = format!("{sdes:?} {:?}", super::local());
+    let shown = format!("{sdes:?} {:?}", local());
     assert!(!shown.contains("kkk") && !shown.contains("107, 107") && !shown.contains("[7, 7"), "{shown}");
 }
 
