@@ -75,7 +75,7 @@ impl AudioPath {
             media.direction = Direction::Inactive;
         }
         if let Some(inbound) = self.pbx.inbound_mut() {
-            inbound.pause();
+            inbound.forget();
         }
         self.hold_changed();
         self.fill_from(now + FRAME);

@@ -198,6 +198,13 @@ impl Way {
         }
     }
 
+    /// The source is gone, and what waits of it.
+    pub(super) fn forget(&mut self) {
+        if let Mode::Transcode(transcoding) = &mut self.mode {
+            transcoding.new_source();
+        }
+    }
+
     /// Whether all was made up for a silent source that may be: what comes next is silence.
     pub(super) fn ran_dry(&self) -> bool {
         match &self.mode {

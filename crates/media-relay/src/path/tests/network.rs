@@ -275,30 +275,32 @@ const LOSES_BURSTS: Net = Net { delays: |index| (random(index / 2, 100) >= 20).t
 /// untouched conceals by himself.
 #[test]
 fn five_percent_of_loss_is_concealed() {
-    // A packet of 60 ms fades to silence before it ends.
-    for coded in PBXS.into_iter().filter(|coded| decodes(*coded) && coded.1 < 60) {
+    for coded in PBXS.into_iter().filter(|coded| decodes(*coded)) {
         let talk = talk(coded, Codec::Opus, &SessionOptions::default(), LOSES_5, 10);
-        judged("5 %", coded, &talk, 20, 945, 85.0);
+        // What is made up for 60 ms fades, and two in a row are more than may be made up.
+        let long = coded.1 == 60;
+        judged("5 %", coded, &talk, if long { 100 } else { 20 }, 950, 90.0);
         let counters = talk.rig.path.counters();
         for side in [counters.pbx, counters.whatsapp] {
-            assert!(side.lost > 5 && side.concealed == side.lost, "{coded:?}: {side:?}");
+            assert!(side.concealed * 10 >= side.lost * 8, "{coded:?}: {side:?}");
+            assert!(side.lost > 5 && (long || side.concealed == side.lost), "{coded:?}: {side:?}");
         }
-        // Where two in a row are lost silence is filled before the next tells of it.
-        assert!(counters.whatsapp.silence < 20, "{coded:?}");
     }
 }
 
 #[test]
 fn twenty_percent_of_loss_leaves_no_hole_of_more_than_a_syllable() {
-    for (net, what) in [(LOSES_20, "20 %"), (LOSES_BURSTS, "bursts of 40 ms")] {
+    let nets = [(LOSES_20, "20 %", (40, 870)), (LOSES_BURSTS, "bursts of 40 ms", (160, 800))];
+    for (net, what, (gap, kept)) in nets {
         // Two packets of more than 20 ms are too much to make up.
         for coded in PBXS.into_iter().filter(|coded| decodes(*coded) && coded.1 <= 20) {
             let talk = talk(coded, Codec::Opus, &SessionOptions::default(), net, 10);
-            judged(what, coded, &talk, 260, 750, 70.0);
+            judged(what, coded, &talk, gap, kept, 92.0);
             let counters = talk.rig.path.counters();
             for side in [counters.pbx, counters.whatsapp] {
-                assert!(side.concealed * 10 >= side.lost * 6, "{coded:?}: {side:?}");
+                assert!(side.concealed * 10 >= side.lost * 8, "{coded:?}: {side:?}");
             }
+            assert!(counters.whatsapp.silence < 15, "{coded:?}: after what is made up, and never before");
         }
     }
 }
@@ -379,8 +381,8 @@ fn delays(coded: Coded, ppm: i64, seconds: usize) -> (u128, u128) {
 }
 
 #[test]
-fn an_hour_at_a_clock_200_ppm_slow_adds_no_delay() {
-    assert_eq!(delays(Coded(Codec::Pcmu, 20, true), -200, 3600), (0, 0));
+fn ten_minutes_at_a_clock_200_ppm_slow_add_no_delay() {
+    assert_eq!(delays(Coded(Codec::Pcmu, 20, true), -200, 600), (0, 0));
 }
 
 /// 75,000 packets each way: more than sequence numbers have.

@@ -192,3 +192,35 @@ fn a_pbx_that_sends_the_numbers_of_our_offer_is_heard() {
     rig.pbx(&packet(header(102, PBX_SSRC, 3, 2880), &[5, 10, 3, 192]));
     assert_eq!(rig.digits(), "5");
 }
+
+/// RFC 8285: a header extension belongs to what two sides have agreed on; the other knows nothing of it.
+#[test]
+fn header_extensions_are_stripped_both_ways_whether_the_sound_passes_or_is_transcoded() {
+    let extended = |header: Header, payload: &[u8]| {
+        let mut bytes = packet(header, payload);
+        bytes[0] |= 0x10;
+        bytes.splice(12..12, [0xbe, 0xde, 0, 1, 0x10, 0x55, 0, 0]);
+        bytes
+    };
+    for media in [pcmu(), media(Codec::Opus, 107, None), media(Codec::G722, 9, None)] {
+        let mut rig = Rig::open(&media);
+        let speech = opus::SILENCE;
+        let of_pbx = if media.codec == Codec::Opus { speech.to_vec() } else { vec![0x55; 160] };
+        for index in 0..10_u16 {
+            let ticks = u32::from(index) * media.codec.clock() / 50;
+            let from_pbx = extended(header(media.payload_type, PBX_SSRC, index, ticks), &of_pbx);
+            let from_phone = header(OPUS, WHATSAPP_SSRC, index, u32::from(index) * 960);
+            let from_phone = extended(from_phone, &speech);
+            let (mut sent, mut plain) = (0, true);
+            let mut check = |bytes: &[u8]| {
+                sent += 1;
+                plain &= bytes[0] == 0x80 && !bytes.windows(2).any(|pair| pair == [0xbe, 0xde]);
+            };
+            rig.path.from_pbx(rig.now, &from_pbx, &mut check);
+            rig.path.from_whatsapp(rig.now, &from_phone, &mut check);
+            assert!(sent == 2 && plain, "{} {index}", media.codec);
+            rig.wait(20);
+        }
+        assert_eq!(rig.path.counters().pbx.malformed + rig.path.counters().whatsapp.malformed, 0);
+    }
+}

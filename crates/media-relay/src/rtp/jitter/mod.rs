@@ -131,12 +131,14 @@ impl JitterBuffer {
             return heard;
         }
         let fresh = resumes || header.marker && self.slots.is_empty();
+        let late = !fresh && self.source.is_some_and(|source| source.is_made_up(header));
         self.timing.arrive(now, header.timestamp, fresh);
         let reordered = self.note_newest(header.sequence);
-        if !fresh && self.source.is_some_and(|source| source.is_made_up(header)) {
-            self.timing.missed(now, header.timestamp);
+        if late {
+            // What comes after it may be as late from now on. If not, the next tells.
+            self.timing.arrive(now, header.timestamp, true);
             self.drop_late(header.sequence, play);
-            return Heard { late: true, reordered, duplicated: false };
+            return Heard { late, reordered, duplicated: false };
         }
         self.make_room(header.sequence, play);
         if packet.payload.len() > SLOT_BYTES || self.is_due(now, header) {
@@ -223,7 +225,7 @@ impl JitterBuffer {
 
     /// Whether all was made up that may be, and nothing waits.
     pub(crate) fn ran_dry(&self) -> bool {
-        self.source.is_some_and(|source| source.has_made_up()) && self.deadline().is_none()
+        self.source.is_some_and(|source| source.made_up > 0) && self.deadline().is_none()
     }
 
     /// Plays what is due.

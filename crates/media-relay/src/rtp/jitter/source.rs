@@ -26,7 +26,7 @@ pub(super) struct Source {
     /// Packets that were given as missing; `next` is the first of them, if it was lost.
     pub(super) missing: u16,
     /// Packets that something was made up for since the last that was played.
-    made_up: u16,
+    pub(super) made_up: u16,
     /// Sound is to follow on what was played last.
     pub(super) speaks: bool,
     pub(super) start: bool,
@@ -77,11 +77,6 @@ impl Source {
     pub(super) fn miss(&mut self) {
         self.missing = self.missing.saturating_add(1);
         self.make_up();
-    }
-
-    /// Whether what was played last was made up.
-    pub(super) fn has_made_up(&self) -> bool {
-        self.made_up > 0
     }
 
     /// Something is made up for a packet.
