@@ -98,7 +98,7 @@ struct First {
 impl JitterBuffer {
     /// One for timestamps in this clock.
     pub(crate) fn new(limits: JitterLimits, clock: u32) -> Self {
-        Self { timing: Timing::new(limits, clock), clock, source: None, slots: Slots::new() }
+        Self { timing: Timing::new(limits, clock), clock, source: None, slots: Slots::default() }
     }
 
     /// What it adds now to the least transit.

@@ -15,7 +15,7 @@ const BINS: usize = 40;
 /// Of 100 packets so many may come after the target.
 const LATE_OF_100: u32 = 1;
 /// The target falls by a microsecond in so many.
-const SHRINK: i64 = 200;
+const SHRINK: i64 = 50;
 /// A packet later than this did not meet jitter: its source had paused without its timestamps.
 const RESYNC: i64 = 400_000;
 /// A packet is missed when the next has not come by so long after its own time either. Before that
