@@ -1,5 +1,7 @@
 //! A new version beside the old one, as docs/operation.md says.
 
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use end_to_end::{PATIENCE, both_hear, wait_for};
 use sandbox::pbx::Ending;
@@ -21,7 +23,11 @@ async fn a_new_instance_takes_the_calls_while_the_old_one_drains() -> Result<()>
     let new = stage.bridge_with(ip, folder.path(), &on).await?;
     stage.whatsapp.set_webhook_url(stage.webhook_url(ip));
     old.terminate().await?;
-    ensure!(stage.phone.options(PATIENCE).await? == 503, "the old one takes calls");
+    // The signal takes a moment to be heard.
+    let limit = Instant::now() + PATIENCE;
+    while stage.phone.options(PATIENCE).await? != 503 {
+        ensure!(Instant::now() < limit, "the old one takes calls");
+    }
 
     // New calls, both ways, by the new one.
     stage.calls_go_to(ip);

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use end_to_end::{GAP, LISTEN, PATIENCE, at_rest, both_hear, desk, desk_with, wait_for};
+use end_to_end::{GAP, LISTEN, PATIENCE, at_rest, both_hear, desk, desk_with, no_gaps, wait_for};
 use sandbox::desk::Desk;
+use sandbox::metronome::Metronome;
 use sandbox::pbx::{Change, Codec, DialOptions, Direction, Ending, PhoneCall};
 use sandbox::runner::heard_by;
 use sandbox::tone::Recording;
@@ -30,12 +31,12 @@ pub(super) async fn hears_since(
     hz: f64,
     heard: impl Fn() -> Recording,
 ) -> Result<()> {
+    let metronome = Metronome::start();
     let part = || heard().between(since, Instant::now());
     wait_for(&format!("sound at the {who}"), || part().length() >= LISTEN).await?;
     let heard = part().analyse(GAP).with_context(|| format!("the {who} heard silence"))?;
     ensure!(heard.is_tone(hz), "the {who} heard {:.0} Hz ({:.2}), not {hz}", heard.hz, heard.share);
-    ensure!(heard.gaps.is_empty(), "gaps at the {who}: {:?}", heard.gaps);
-    Ok(())
+    no_gaps(who, &heard, &metronome)
 }
 
 /// The user gets packets for as long as we listen, with nothing in them.

@@ -362,7 +362,6 @@ fn session_options(
         hold_sound: trunk.media.hold_sound.clone(),
         timeouts: trunk.media.timeouts,
         tap: recording.map(Recording::tap),
-        ..SessionOptions::default()
     }
 }
 

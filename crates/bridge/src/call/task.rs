@@ -35,6 +35,7 @@ use crate::webhooks;
 
 /// What a call's task gets from outside.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "webhooks are few in a call, and moved once")]
 pub(crate) enum Input {
     Sip(LegId, sip_core::Event),
     /// An INVITE with Replaces (RFC 3891).

@@ -1,4 +1,5 @@
 //! A call on order, read again by a program that we did not write.
+#![expect(clippy::disallowed_methods, reason = "the writer is IO, with a thread and a clock")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

@@ -115,6 +115,7 @@ fn the_least_has_every_default() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a line for each key")]
 fn every_key_can_be_written() {
     let config = good(
         r#"
