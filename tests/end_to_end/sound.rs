@@ -27,6 +27,9 @@ const USER_LATER_HZ: f64 = 1000.0;
 const TONE: Duration = Duration::from_millis(2500);
 const LATER: Duration = Duration::from_millis(900);
 const CHIRP: Duration = Duration::from_millis(4500);
+/// A pause of the machine that is heard, and how often a call is made before that is no excuse.
+const DISTURBED: Duration = Duration::from_millis(30);
+const ATTEMPTS: u32 = 3;
 /// Between two tones the codecs and the network settle.
 const SETTLED: Duration = Duration::from_millis(500);
 /// From one end to the other beyond the packets on both sides: codecs look ahead, and two cores play all of it.
@@ -188,13 +191,31 @@ async fn listen(call: &PhoneCall, user: &CallHandle, packet: Duration) -> Result
 async fn one(studio: &Studio, number: &str, row: &Row) -> Result<()> {
     let (call, user) = studio.connect(number, row).await?;
     ensure!(call.codec() == Some(row.codec), "{:?}", call.codec());
-    listen(&call, &user, Duration::from_millis(row.manner.ptime.into())).await?;
-    let other = |format: &u8| !row.formats.is_empty() && !row.formats.contains(format);
-    let formats = user.heard().packets.into_iter().map(|packet| packet.payload_type);
-    let others: BTreeSet<u8> = formats.filter(other).collect();
-    ensure!(others.is_empty(), "WhatsApp got {others:?}, not {:?}", row.formats);
+    let judged = listen(&call, &user, Duration::from_millis(row.manner.ptime.into())).await;
     call.hang_up();
     call.ended(PATIENCE).await?;
+    judged?;
+    let other = |format: &u8| !row.formats.is_empty() && !row.formats.contains(format);
+    let heard = user.heard();
+    // Before the PBX's first sound there may be silence of ours, as Opus.
+    let settled = heard.first_at().context("the user heard nothing")? + SETTLED;
+    let packets = heard.packets.iter().filter(|packet| packet.at >= settled);
+    let formats = packets.map(|packet| packet.payload_type);
+    let others: BTreeSet<u8> = formats.filter(other).collect();
+    ensure!(others.is_empty(), "WhatsApp got {others:?}, not {:?}", row.formats);
+    Ok(())
+}
+
+/// One row; once more where the machine kept a thread from its core for as long as half a jitter buffer, for sound that
+/// stops at its source proves nothing.
+async fn proven(studio: &Studio, number: &str, row: &Row) -> Result<()> {
+    for attempt in 1.. {
+        let metronome = Metronome::start();
+        let Err(error) = one(studio, &format!("{number}{attempt}"), row).await else { break };
+        let disturbed = metronome.pauses().iter().any(|pause| pause.length > DISTURBED);
+        ensure!(disturbed && attempt < ATTEMPTS, "{error:#}");
+        println!("again, for the machine paused: {error:#}");
+    }
     Ok(())
 }
 
@@ -211,7 +232,7 @@ async fn all(studio: Arc<Studio>, rows: Vec<Row>) -> Result<()> {
             let Row { codec, manner, comes_in, .. } = &row;
             let what = format!("{codec} {} ms {:?} in {comes_in}", manner.ptime, manner.suites);
             // Scenarios of their own have the numbers from 1555 on.
-            one(&studio, &format!("1888000{index:04}"), &row).await.context(what)
+            proven(&studio, &format!("188800{index:04}"), &row).await.context(what)
         });
     }
     faults.extend(calls.join_all().await.into_iter().filter_map(Result::err));
@@ -253,11 +274,11 @@ async fn srtp_in_each_suite_carries_tones_and_time_both_ways() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn srtp_that_is_offered_is_taken_by_who_has_it_and_the_others_speak_plainly() -> Result<()> {
-    let rows = [Security::Off, Security::Optional, Security::Required].into_iter().flat_map(|security| {
-        let row = Row { manner: Manner { security, ..Manner::default() }, ..row(Codec::Pcmu, 20) };
-        [row.inward(), row]
-    });
-    all(Studio::open("srtp = \"offer\"", "").await?, rows.collect()).await
+    let of = |security| Row { manner: Manner { security, ..Manner::default() }, ..row(Codec::Pcmu, 20) };
+    let (plain, both, secure) = (of(Security::Off), of(Security::Optional), of(Security::Required));
+    // Our own offer is RTP/AVP with keys, which a phone that wants RTP/SAVP alone does not take.
+    let rows = vec![plain.inward(), plain, both.inward(), both, secure];
+    all(Studio::open("srtp = \"offer\"", "").await?, rows).await
 }
 
 /// Where the PBX speaks the G.711 that WhatsApp takes nothing else may come there.
