@@ -31,10 +31,11 @@ const DISTURBED: Duration = Duration::from_millis(20);
 const ATTEMPTS: u32 = 3;
 /// Between two tones the codecs and the network settle.
 const SETTLED: Duration = Duration::from_millis(500);
-/// From one end to the other beyond the packets on both sides: codecs look ahead, and two cores play all of it.
-const DELAY: Duration = Duration::from_millis(90);
-/// What a window of a chirp may stand off: its frequency is known to some 8 Hz through codecs that hear noise.
-const OFF: Duration = Duration::from_millis(14);
+/// From one end to the other beyond the packets on both sides (ITU-T G.114): some 25 ms where a dozen calls do not
+/// share two cores.
+const DELAY: Duration = Duration::from_millis(150);
+/// What a window of a chirp may stand off: 1 to 5 ms as codecs hear it, and a few frames after a pause of the machine.
+const OFF: Duration = GAP;
 
 /// What may come at WhatsApp, beside 126 for digits, of which there are none here.
 const PCMU: &[u8] = &[0];

@@ -43,7 +43,7 @@ impl Timing {
     /// Nothing stretched, doubled or left out: the time stands within this everywhere.
     #[must_use]
     pub fn is_straight(&self, within: Duration) -> bool {
-        self.clear > 0.8 && self.skew.abs() < 0.005 && self.worst <= within
+        self.clear > 0.8 && self.skew.abs() < 0.002 && self.worst <= within
     }
 }
 
