@@ -296,7 +296,7 @@ impl WhatsAppPeer {
     }
 
     /// Protects the RTP packet `buffer[..len]` in place. `None`: there are no
-    /// keys. The buffer needs room for [`TRAILER`] more octets.
+    /// keys. The buffer needs room for [`TRAILER`](crate::srtp::TRAILER) more octets.
     pub(crate) fn protect_rtp(
         &mut self,
         buffer: &mut [u8],
