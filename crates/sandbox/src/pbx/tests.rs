@@ -248,8 +248,9 @@ async fn a_hold_is_offered_until_it_is_answered_and_the_music_plays_on() {
         peer.rtp.send_to(&packet.to_bytes(), address).await.unwrap();
         assert!(peer.hears_a_packet().await, "the music stopped");
     }
-    assert!(answered.elapsed() >= Duration::from_millis(200), "packets under way are forgiven");
-    assert_eq!(phone.complaints(), ["RTP: comes although the phone said that it receives nothing"]);
+    assert!(answered.elapsed() >= Duration::from_millis(500), "packets under way are forgiven");
+    let complaints = phone.complaints();
+    assert!(complaints[0].ends_with("after the phone said that it receives nothing"), "{complaints:?}");
 }
 
 #[tokio::test]
