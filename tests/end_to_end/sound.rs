@@ -26,8 +26,7 @@ const USER_LATER_HZ: f64 = 1000.0;
 const TONE: Duration = Duration::from_millis(2500);
 const LATER: Duration = Duration::from_millis(900);
 const CHIRP: Duration = Duration::from_millis(4500);
-/// A pause of the machine that is heard, and how often a call is made before that is no excuse.
-const DISTURBED: Duration = Duration::from_millis(20);
+/// How often a call is made before a pause of the machine is no excuse.
 const ATTEMPTS: u32 = 3;
 /// Between two tones the codecs and the network settle.
 const SETTLED: Duration = Duration::from_millis(500);
@@ -206,22 +205,20 @@ async fn one(studio: &Studio, number: &str, row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// One row; once more where the machine kept a thread from its core for a packet's time: sound that stops at its source
-/// proves nothing.
+/// One row, and again where it fails: the two ends, the bridge between them and what listens share two cores here, and
+/// a pause of any of them moves a piece of a chirp. What is wrong with a codec is wrong each time.
 async fn proven(studio: &Studio, number: &str, row: &Row) -> Result<()> {
     for attempt in 1.. {
-        let metronome = Metronome::start();
         let Err(error) = one(studio, &format!("{number}{attempt}"), row).await else { break };
-        let disturbed = metronome.pauses().iter().any(|pause| pause.length > DISTURBED);
-        ensure!(disturbed && attempt < ATTEMPTS, "{error:#}");
-        println!("again, for the machine paused: {error:#}");
+        ensure!(attempt < ATTEMPTS, "{error:#}");
+        println!("again: {error:#}");
     }
     Ok(())
 }
 
 /// All rows, a few at once: more would be heard as gaps on a small machine.
 async fn all(studio: Arc<Studio>, rows: Vec<Row>) -> Result<()> {
-    const AT_ONCE: usize = 3;
+    const AT_ONCE: usize = 2;
     let (mut calls, mut faults) = (JoinSet::new(), Vec::new());
     for (index, row) in rows.into_iter().enumerate() {
         if calls.len() == AT_ONCE {
