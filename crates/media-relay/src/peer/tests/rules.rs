@@ -92,7 +92,8 @@ fn a_client_hello_is_repeated_from_50_ms() {
     world.run(seconds(2), |_| false);
     let times = times(&world, 22, seconds(1));
     let gaps: Vec<_> = times.windows(2).map(|two| two[1] - two[0]).collect();
-    assert!((40..=75).contains(&gaps[0]), "{gaps:?}");
+    // The engine spreads its timer by a quarter either way.
+    assert!((36..=64).contains(&gaps[0]), "{gaps:?}");
     assert!(times.len() >= 4, "50, 100, 200, 400 ms: {times:?}");
 }
 
