@@ -22,13 +22,13 @@ const FRAME_MS: u32 = 20;
 impl AudioPath {
     /// WhatsApp's formats, from its SDP.
     pub(crate) fn set_whatsapp(&mut self, formats: WhatsAppFormats) {
-        let before = std::mem::replace(&mut self.formats, formats);
+        if std::mem::replace(&mut self.formats, formats) == formats {
+            return;
+        }
         // What was agreed with the PBX was made for the formats before.
-        let Some(leg) = self.pbx.0.take_if(|_| before != formats) else {
+        let Some(media) = self.pbx.media().cloned() else {
             return;
         };
-        let media = leg.media.clone();
-        self.pbx = Pbx(Some(leg));
         if let Err(error) = self.set_ways(&media, false) {
             tracing::warn!(%error, "the audio path refuses WhatsApp's formats");
         }
