@@ -13,8 +13,7 @@ pub(crate) fn datagram(data: &[u8]) {
         Message::Response(response) => (&response.headers, response.to_bytes()),
     };
     read_all(headers);
-    // Control characters are written as spaces.
-    if data.iter().any(|byte| byte.is_ascii_control() && !b"\r\n".contains(byte)) {
+    if has_controls(data) {
         return;
     }
     match (&message, parse::datagram(&bytes)) {
@@ -30,6 +29,15 @@ pub(crate) fn datagram(data: &[u8]) {
         }
         (_, other) => panic!("{message:?} was written as {bytes:?} and reads {other:?}"),
     }
+}
+
+/// Whether something stands there that is written as a space: a control character, or a CR that ends no line.
+fn has_controls(data: &[u8]) -> bool {
+    data.iter().enumerate().any(|(at, byte)| match byte {
+        b'\r' => data.get(at + 1) != Some(&b'\n'),
+        b'\n' => false,
+        byte => byte.is_ascii_control(),
+    })
 }
 
 /// Every typed field may be read of any message.
