@@ -7,6 +7,7 @@ use crate::hold::HoldSound;
 
 use super::AudioPath;
 use super::announcer::Announcer;
+use super::coding::Coding;
 use super::event::PathError;
 use super::pbx::sends;
 use super::player::Player;
@@ -34,11 +35,12 @@ impl Playing {
         })
     }
 
-    /// The next 20 ms as Opus, by an encoder of its own.
-    pub(super) fn opus(&mut self) -> &[u8] {
-        match self {
-            Self::Tone(tone) => tone.opus(),
-            Self::Recording(recording) => recording.opus().unwrap_or_default(),
+    /// The next 20 ms in WhatsApp's coding.
+    pub(super) fn frame(&mut self, coding: Coding) -> &[u8] {
+        match (self, coding) {
+            (Self::Tone(tone), Coding::G711(law)) => tone.g711(law),
+            (Self::Tone(tone), Coding::Opus | Coding::G722) => tone.opus(),
+            (Self::Recording(recording), _) => recording.frame(coding).unwrap_or_default(),
         }
     }
 }

@@ -9,7 +9,6 @@ use crate::rtp::dtmf::{Told, WHATSAPP_CLOCK};
 use crate::rtp::header::Packet;
 use crate::rtp::rewrite::FRAME;
 use crate::sdp::pbx::{Codec, Direction};
-use crate::sdp::whatsapp;
 use crate::tone::Tone;
 
 use super::announcer::Announcer;
@@ -18,7 +17,7 @@ use super::event::{DigitMode, Party, PathError, PathEvent};
 use super::hold::Playing;
 use super::pbx::{Kind, law, sends};
 use super::player::Player;
-use super::{AudioPath, Gate, IDLE, WHATSAPP_AUDIO_CLOCK};
+use super::{AudioPath, Gate, IDLE};
 
 /// A tone towards the PBX, and when its next packet is due.
 pub(super) struct ToneToPbx {
@@ -190,12 +189,11 @@ impl AudioPath {
             return;
         }
         *silence_at = frame_after(*silence_at, now);
-        // Our own frames are Opus, whatever the PBX's sound goes out as.
-        let opus_pt = self.formats.opus.unwrap_or(whatsapp::OPUS_PT);
-        self.to_whatsapp.line.use_clock(WHATSAPP_AUDIO_CLOCK);
+        let (coding, payload_type) = self.own_format();
+        self.to_whatsapp.line.use_clock(coding.clock());
         let counters = &mut self.counters.whatsapp;
-        if let Some(payload) = self.announcement.as_mut().and_then(|playing| playing.opus()) {
-            let sent = u64::from(self.to_whatsapp.own_frame(now, opus_pt, payload, out));
+        if let Some(payload) = self.announcement.as_mut().and_then(|playing| playing.frame(coding)) {
+            let sent = u64::from(self.to_whatsapp.own_frame(now, payload_type, payload, out));
             counters.sent += sent;
             counters.tone += sent;
             return;
@@ -208,16 +206,21 @@ impl AudioPath {
         let sound = self.tone_to_whatsapp.as_mut().or(held);
         let is_sound = sound.is_some();
         let noise = if is_sound { None } else { self.comfort.frame() };
-        let encoder = self.pbx.inbound_mut().filter(|way| way.speaks(Coding::Opus));
-        let payload = match (sound, encoder) {
-            // By the encoder that WhatsApp's decoder has followed so far.
-            (Some(Playing::Tone(tone)), Some(way)) => way.own_frame(Coding::Opus, tone.samples()),
-            (Some(sound), _) => Some(sound.opus()),
-            (None, Some(way)) => way.own_frame(Coding::Opus, &noise.unwrap_or([0; FRAME_SAMPLES])),
-            (None, None) => None,
+        let mut coded = [0; FRAME_SAMPLES];
+        // By the encoder that WhatsApp's decoder has followed so far.
+        let encoder = self.pbx.inbound_mut().filter(|way| way.speaks(coding));
+        let payload = match (sound, encoder, coding) {
+            (Some(Playing::Tone(tone)), Some(way), _) => way.own_frame(coding, tone.samples()),
+            (Some(sound), ..) => Some(sound.frame(coding)),
+            (None, Some(way), _) => way.own_frame(coding, &noise.unwrap_or([0; FRAME_SAMPLES])),
+            (None, None, Coding::G711(law)) => {
+                law.encode(&noise.unwrap_or([0; FRAME_SAMPLES]), &mut coded);
+                Some(coded.as_slice())
+            }
+            (None, None, Coding::Opus | Coding::G722) => None,
         };
         let payload = payload.unwrap_or(&opus::SILENCE);
-        let sent = u64::from(self.to_whatsapp.own_frame(now, opus_pt, payload, out));
+        let sent = u64::from(self.to_whatsapp.own_frame(now, payload_type, payload, out));
         let counters = &mut self.counters.whatsapp;
         counters.sent += sent;
         if is_sound {

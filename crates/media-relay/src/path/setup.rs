@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::rtp::dtmf::{Clocks, WHATSAPP_CLOCK};
 use crate::sdp::pbx::{Codec, Media};
 
+use super::coding::Coding;
 use super::event::{Party, PathError};
 use super::inband::Listens;
 use super::pbx::{Kind, Leg, Pbx};
@@ -124,20 +125,35 @@ impl AudioPath {
         Ok(())
     }
 
-    fn inbound_plan(&self, media: &Media) -> Plan {
-        let WhatsAppFormats { opus, pcmu, pcma, fmtp, .. } = self.formats;
-        let same = match media.codec {
-            Codec::Pcmu => pcmu,
-            Codec::Pcma => pcma,
-            Codec::Opus | Codec::G722 => None,
+    /// How WhatsApp gets the sound of a PBX of this codec, and as which payload type: untouched where it may be.
+    fn whatsapp_format(&self, codec: Option<Codec>) -> (Codec, u8) {
+        let WhatsAppFormats { opus, pcmu, pcma, .. } = self.formats;
+        let same = match codec {
+            Some(Codec::Pcmu) => pcmu.map(|number| (Codec::Pcmu, number)),
+            Some(Codec::Pcma) => pcma.map(|number| (Codec::Pcma, number)),
+            Some(Codec::Opus | Codec::G722) | None => None,
         };
         let same = same.filter(|_| self.untouched || opus.is_none());
-        let (codec, number) = match (same, opus, pcma) {
-            (Some(number), ..) => (media.codec, number),
+        match (same, opus, pcma) {
+            (Some(same), ..) => same,
             (None, Some(number), _) => (Codec::Opus, number),
             (None, None, Some(number)) => (Codec::Pcma, number),
             (None, None, None) => (Codec::Pcmu, pcmu.unwrap_or(0)),
-        };
+        }
+    }
+
+    /// How WhatsApp gets frames of our own: as it gets the PBX's.
+    pub(super) fn own_format(&self) -> (Coding, u8) {
+        if let Some(inbound) = self.pbx.inbound() {
+            return (inbound.plan().target.coding, inbound.plan().payload_type);
+        }
+        let (codec, number) = self.whatsapp_format(None);
+        (codec.into(), number)
+    }
+
+    fn inbound_plan(&self, media: &Media) -> Plan {
+        let fmtp = self.formats.fmtp;
+        let (codec, number) = self.whatsapp_format(Some(media.codec));
         let narrow = matches!(media.codec, Codec::Pcmu | Codec::Pcma) || codec != Codec::Opus;
         let rate = if narrow { NARROW } else { WIDE };
         let plan = self.plan(media.codec, (codec, rate, FRAME_MS, fmtp), number);

@@ -358,3 +358,75 @@ fn each_side_has_a_time_out_of_its_own_and_none_before_the_answer() {
     rig.wait(180_000);
     assert_eq!(silences(&mut rig), [], "0 is off");
 }
+
+/// A rig whose WhatsApp takes G.711, and Opus too where `opus` is so.
+fn g711_at_whatsapp(codec: Codec, opus: Option<u8>, options: SessionOptions) -> (Rig, Law) {
+    let mut rig = Rig::choosing(&media(codec, 0, None), SessionOptions { untouched: true, ..options });
+    rig.path.set_whatsapp(WhatsAppFormats { opus, pcmu: Some(0), pcma: Some(8), ..formats(OPUS, 126) });
+    rig.path.open(rig.now);
+    rig.wait(0);
+    (rig, law(if codec == Codec::Pcmu { codec } else { Codec::Pcma }))
+}
+
+fn payload_type(law: Law) -> u8 {
+    if law == Law::Mu { 0 } else { 8 }
+}
+
+fn heard_in(law: Law, sent: &[(u128, Sent)]) -> Vec<i16> {
+    let mut samples = vec![0; 160 * sent.len()];
+    for ((_, sent), samples) in sent.iter().zip(samples.chunks_mut(160)) {
+        assert_eq!((sent.header.payload_type, sent.payload.len()), (payload_type(law), 160));
+        law.decode(&sent.payload, samples);
+    }
+    samples
+}
+
+#[test]
+fn where_whatsapp_gets_g711_the_frames_of_our_own_are_g711_and_its_clock_goes_on() {
+    for (codec, opus) in [(Codec::Pcmu, Some(OPUS)), (Codec::Pcma, Some(OPUS)), (Codec::G722, None)] {
+        let (mut rig, law) = g711_at_whatsapp(codec, opus, SessionOptions::default());
+        let source = |rig: &mut Rig, sequence: u16, timestamp: u32| {
+            rig.pbx(&packet(header(0, PBX_SSRC, sequence, timestamp), &[0x80; 160]));
+        };
+        for index in 0..50 {
+            source(&mut rig, index, u32::from(index) * 160);
+            rig.wait(20);
+        }
+        rig.wait(2000);
+        let paused = rig.to_whatsapp.len();
+        for index in 50..100 {
+            source(&mut rig, index, 8000 + 16_000 + u32::from(index - 50) * 160);
+            rig.wait(20);
+        }
+        // A pause that was filled ends when the source speaks: nothing overlaps, nothing goes back.
+        for pair in rig.to_whatsapp.windows(2) {
+            let [before, after] = [pair[0].1.header, pair[1].1.header];
+            assert_eq!(after.sequence, before.sequence.wrapping_add(1));
+            let step = after.timestamp.wrapping_sub(before.timestamp);
+            assert!((160..=480).contains(&step) && step % 160 == 0, "{codec}: {step} at {}", pair[1].0);
+        }
+        assert!(paused > 140, "{paused}");
+        rig.path.play_to_whatsapp(rig.now, endless(1000)).expect("libopus");
+        let tone = rig.to_whatsapp.len();
+        rig.wait(1000);
+        assert!(amplitude(&heard_in(law, &rig.to_whatsapp[tone + 5..]), 1000.0) > 4000.0);
+        heard_in(law, &rig.to_whatsapp);
+    }
+}
+
+#[test]
+fn a_recording_is_g711_where_whatsapp_gets_nothing_else() {
+    for rate in Announcement::RATES {
+        let (mut rig, law) = g711_at_whatsapp(Codec::Opus, None, SessionOptions::default());
+        let step = std::f64::consts::TAU * 600.0 / f64::from(rate);
+        let samples = (0..rate).map(|at| (8000.0 * (f64::from(at) * step).sin()) as i16).collect();
+        let silence = rig.to_whatsapp.len();
+        rig.path.announce(rig.now, Announcement::new(rate, samples).expect("a rate")).expect("libopus");
+        rig.wait(1500);
+        let heard = heard_in(law, &rig.to_whatsapp[silence..]);
+        assert!(amplitude(&heard[800..7200], 600.0) > 6500.0, "{rate}");
+        assert!(amplitude(&heard[8800..], 600.0) < 50.0, "{rate}");
+        assert_eq!(rig.path.counters().whatsapp.tone, 50);
+        assert_continuous(rig.to_whatsapp.iter().map(|(_, sent)| sent), 160);
+    }
+}
