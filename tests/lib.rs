@@ -115,7 +115,7 @@ pub async fn user_hears(user: &CallHandle, hz: f64) -> Result<()> {
     let metronome = Metronome::start();
     let listening = || heard_by(&user.heard());
     wait_for("sound at the user", || listening().length() >= LISTEN).await?;
-    let heard = listening().analyse(GAP).context("the user heard silence")?;
+    let heard = listening().judged(GAP).await.context("the user heard silence")?;
     ensure!(heard.is_tone(hz), "the user heard {:.0} Hz, not {hz}", heard.hz);
     no_gaps("user", &heard, &metronome)
 }

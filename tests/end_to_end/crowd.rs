@@ -55,7 +55,7 @@ async fn one(desk: &Desk, call: u32) -> Result<()> {
     let user = desk.whatsapp.call_to(&number(call)).await;
     let heard = phone.hears(user_hz(call), LISTEN, PATIENCE).await?;
     ensure!(is_own(&heard, user_hz(call)), "the PBX heard {heard:?}");
-    let at_user = heard_by(&user.heard()).analyse(LISTEN).context("the user heard silence")?;
+    let at_user = heard_by(&user.heard()).judged(LISTEN).await.context("the user heard silence")?;
     ensure!(is_own(&at_user, pbx_hz(call)), "the user heard {at_user:?}");
     phone.hang_up();
     phone.ended(PATIENCE).await?;

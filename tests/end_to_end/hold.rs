@@ -34,7 +34,7 @@ pub(super) async fn hears_since(
     let metronome = Metronome::start();
     let part = || heard().between(since, Instant::now());
     wait_for(&format!("sound at the {who}"), || part().length() >= LISTEN).await?;
-    let heard = part().analyse(GAP).with_context(|| format!("the {who} heard silence"))?;
+    let heard = part().judged(GAP).await.with_context(|| format!("the {who} heard silence"))?;
     ensure!(heard.is_tone(hz), "the {who} heard {:.0} Hz ({:.2}), not {hz}", heard.hz, heard.share);
     no_gaps(who, &heard, &metronome)
 }

@@ -78,7 +78,7 @@ async fn garbage_leaves_a_call_undisturbed() -> Result<()> {
     let listening = async { Ok::<_, anyhow::Error>(call.hears(user.tone_hz(), LISTEN, PATIENCE).await?) };
     let (at_pbx, ()) = tokio::try_join!(listening, garbage)?;
     ensure!(at_pbx.is_tone(user.tone_hz()) && at_pbx.gaps.is_empty(), "{at_pbx:?}");
-    let at_user = heard_by(&user.heard()).analyse(GAP).context("silence")?;
+    let at_user = heard_by(&user.heard()).judged(GAP).await.context("silence")?;
     ensure!(at_user.is_tone(PBX_HZ) && at_user.gaps.is_empty(), "{at_user:?}");
     for (counter, at_least) in [
         ("wa_bridge_traffic_total{part=\"sip\",what=\"unparsable\"}", 1.0),

@@ -15,7 +15,7 @@ use sandbox::tone::{Recording, Sound};
 use sandbox::whatsapp::{CallHandle, CallState, Timings, UserCall};
 use serde_json::json;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 const PBX_HZ: f64 = 620.0;
@@ -108,8 +108,8 @@ impl Studio {
 }
 
 /// What one end heard of the other, and when the other changed.
-struct Ear<'a> {
-    name: &'a str,
+struct Ear {
+    name: &'static str,
     recording: Recording,
     first: (f64, Instant),
     later: (f64, Instant),
@@ -119,7 +119,7 @@ struct Ear<'a> {
     packet: Duration,
 }
 
-impl Ear<'_> {
+impl Ear {
     fn judge(&self, pauses: &[sandbox::tone::Gap]) -> Result<()> {
         let Self { name, recording, first: (hz, since), .. } = self;
         let tone = recording.between(*since, self.later.1);
@@ -183,8 +183,8 @@ async fn listen(call: &PhoneCall, user: &CallHandle, packet: Duration) -> Result
         end,
         packet,
     };
-    at_pbx.judge(&pauses)?;
-    at_user.judge(&pauses)
+    // Beside the ends and the bridge, not in their place: listening takes longer than a packet does.
+    spawn_blocking(move || at_pbx.judge(&pauses).and_then(|()| at_user.judge(&pauses))).await?
 }
 
 async fn one(studio: &Studio, number: &str, row: &Row) -> Result<()> {
@@ -195,12 +195,12 @@ async fn one(studio: &Studio, number: &str, row: &Row) -> Result<()> {
     call.ended(PATIENCE).await?;
     judged?;
     let heard = user.heard();
-    // What is silence of ours is Opus: before the PBX's first sound, and where the machine held it up.
+    // Before the PBX has chosen, silence of ours is Opus.
     let settled = heard.first_at().context("the user heard nothing")? + SETTLED;
     let formats =
         heard.packets.iter().filter(|packet| packet.at >= settled).map(|packet| packet.payload_type);
     let (wanted, others): (Vec<u8>, Vec<u8>) = formats.partition(|format| row.formats.contains(format));
-    let untouched = row.formats.is_empty() || wanted.len() > 9 * others.len();
+    let untouched = row.formats.is_empty() || others.is_empty();
     ensure!(untouched, "WhatsApp got {} of {:?}, {} others", wanted.len(), row.formats, others.len());
     Ok(())
 }
@@ -290,7 +290,5 @@ async fn g711_at_whatsapp_carries_tones_and_time_from_every_codec_both_ways() ->
         let row = Row { formats, ..row(codec, 20) };
         [row.inward(), row]
     });
-    // Left out: in a call from the PBX with PCMU the user hears a chirp 0.7 % slow, for a reason not yet known.
-    let rows = rows.filter(|row| row.comes_in || row.codec != Codec::Pcmu);
     all(studio, rows.collect()).await
 }

@@ -146,6 +146,12 @@ impl Recording {
         })
     }
 
+    /// The same beside the runtime's threads: it takes longer than a packet lasts, and the ends of calls live on those.
+    pub async fn judged(self, gap_limit: Duration) -> Option<Heard> {
+        let judged = tokio::task::spawn_blocking(move || self.analyse(gap_limit));
+        judged.await.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic()))
+    }
+
     /// When the first 10 ms that are not silence came.
     pub fn first_sound(&self) -> Option<Instant> {
         self.windows().find(|(_, w)| level(w) > SILENCE_DBFS).map(|(at, _)| at)

@@ -377,11 +377,13 @@ impl PhoneCall {
             |instead: String| Missed { wanted: format!("{length:?} of a {hz} Hz tone"), within, instead };
         let mut ear = self.0.media.ear();
         let waiting = timeout(within, ear.wait_for(|ear| ear.recording.length() >= length)).await;
+        let has_come = matches!(waiting, Ok(Ok(_)));
+        drop(waiting);
         let recording = self.recording();
-        if !matches!(waiting, Ok(Ok(_))) {
+        if !has_come {
             return Err(missed(format!("{:?} of sound came; {}", recording.length(), self.0.story())));
         }
-        match recording.analyse(GAP) {
+        match recording.judged(GAP).await {
             Some(heard) if heard.is_tone(hz) => Ok(heard),
             Some(heard) => {
                 Err(missed(format!("heard {:.0} Hz with {:.2} of the energy", heard.hz, heard.share)))
