@@ -172,7 +172,8 @@ fn start_log(config: &Config) -> anyhow::Result<SetLevel> {
     let log = tracing_subscriber::registry().with(filter).with(filter_fn(keeps_secrets));
     match config.log.format {
         LogFormat::Text => log.with(fmt::layer().with_target(false)).init(),
-        LogFormat::Json => log.with(fmt::layer().json().with_target(false)).init(),
+        // There is one span, the call's: it needs no list.
+        LogFormat::Json => log.with(fmt::layer().json().with_span_list(false).with_target(false)).init(),
     }
     Ok(Box::new(move |level| {
         // What the environment says goes before the file, as at the start.
