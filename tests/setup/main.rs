@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use end_to_end::{PATIENCE, wait_for};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use program::Program;
 use sandbox::ladder::Ladder;
 use sandbox::pbx::{Codec, DialOptions, Phone, PhoneCall, PhoneConfig};
@@ -23,10 +25,10 @@ use tokio::time::Instant;
 const WARM_UP: u32 = 20;
 /// Calls that are counted.
 const CALLS: u32 = 200;
+/// How many of them at once.
+const AT_ONCE: [u32; 2] = [1, 20];
 /// Calls that are weighed.
 const HELD: u32 = 50;
-/// The kernel counts processor time in these (USER_HZ).
-const TICKS_PER_SECOND: f64 = 100.0;
 const SIP: u16 = 15060;
 const ADMIN: u16 = 19090;
 
@@ -40,14 +42,17 @@ struct Stage {
 #[tokio::main]
 async fn main() -> Result<()> {
     let stage = Stage::set().await?;
-    stage.make(0, WARM_UP).await?;
-    let (before, start) = (stage.cpu_ms()?, Instant::now());
-    stage.make(WARM_UP, CALLS).await?;
-    let cost = (stage.cpu_ms()? - before) / f64::from(CALLS);
-    println!(
-        "| whole calls, begun and ended | {CALLS} in {:.1} s | {cost:.2} ms each |",
-        start.elapsed().as_secs_f64()
-    );
+    stage.end(stage.make((0, WARM_UP), Codec::Opus).await?).await?;
+    let mut first = WARM_UP;
+    for at_once in AT_ONCE {
+        let start = Instant::now();
+        let (begun, ended) = stage.cost(first, at_once).await?;
+        let took = start.elapsed().as_secs_f64();
+        println!(
+            "| calls, {at_once} at once | {CALLS} in {took:.1} s | {begun:.2} ms to begin one, {ended:.2} ms to end it |"
+        );
+        first += CALLS;
+    }
     for codec in [Codec::Opus, Codec::Pcmu] {
         println!(
             "| memory, {codec:?} at the PBX | {HELD} at once | {:.0} KB each |",
@@ -71,6 +76,7 @@ impl Stage {
         phone.set_bridge(SocketAddr::new(ip, SIP));
         let folder = tempfile::tempdir()?;
         let config = include_str!("../crash/bridge.toml")
+            .replace("[sip]", "[sip]\nmax_calls_per_second = 0")
             .replace("{ip}", &ip.to_string())
             .replace("{graph}", &whatsapp.graph_url())
             .replace("{phone}", &ip.to_string())
@@ -84,54 +90,60 @@ impl Stage {
         Ok(Self { whatsapp, phone, bridge, _folder: folder })
     }
 
-    /// Makes calls from the PBX one after the other, each ended as soon as both ends are up.
-    async fn make(&self, first: u32, count: u32) -> Result<()> {
-        for number in first..first + count {
-            let call = self.call(number, Codec::Opus).await?;
-            self.end(call).await?;
+    /// Makes calls from the PBX, so many at once, and ends them. Gives the milliseconds of processor time for the one
+    /// and the other, by call.
+    async fn cost(&self, first: u32, at_once: u32) -> Result<(f64, f64)> {
+        let (mut begun, mut ended) = (0.0, 0.0);
+        for first in (first..first + CALLS).step_by(at_once as usize) {
+            let idle = self.cpu_ms()?;
+            let calls = self.make((first, at_once), Codec::Opus).await?;
+            let talking = self.cpu_ms()?;
+            begun += talking - idle;
+            self.end(calls).await?;
+            ended += self.cpu_ms()? - talking;
         }
-        wait_for("no call in the bridge", || {
+        Ok((begun / f64::from(CALLS), ended / f64::from(CALLS)))
+    }
+
+    /// Calls from the PBX, until each is answered.
+    async fn make(&self, (first, count): (u32, u32), codec: Codec) -> Result<Vec<PhoneCall>> {
+        let mut calls = Vec::new();
+        for number in first..first + count {
+            let options = DialOptions { codecs: Some(vec![codec]), ..DialOptions::default() };
+            calls.push(self.phone.dial_with(&format!("1555{number:07}"), options).await?);
+        }
+        for call in &calls {
+            call.answered(PATIENCE).await.with_context(|| self.bridge.log())?;
+        }
+        Ok(calls)
+    }
+
+    /// Hangs up, until nothing is left on either side.
+    async fn end(&self, calls: Vec<PhoneCall>) -> Result<()> {
+        calls.iter().for_each(PhoneCall::hang_up);
+        for call in &calls {
+            call.ended(PATIENCE).await?;
+        }
+        wait_for("no call at WhatsApp", || {
             self.whatsapp.calls().iter().all(|call| call.state() == CallState::Ended)
         })
         .await
     }
 
-    async fn call(&self, number: u32, codec: Codec) -> Result<PhoneCall> {
-        let options = DialOptions { codecs: Some(vec![codec]), ..DialOptions::default() };
-        let call = self.phone.dial_with(&format!("1555{number:07}"), options).await?;
-        call.answered(PATIENCE).await.with_context(|| self.bridge.log())?;
-        Ok(call)
-    }
-
-    async fn end(&self, call: PhoneCall) -> Result<()> {
-        call.hang_up();
-        call.ended(PATIENCE).await?;
-        Ok(())
-    }
-
     /// Kilobytes of resident memory that a call adds.
     async fn weigh(&self, codec: Codec) -> Result<f64> {
         let before = self.resident_kb()?;
-        let mut held = Vec::new();
-        for number in 0..HELD {
-            held.push(self.call(1000 + number, codec).await?);
-        }
+        let held = self.make((1000, HELD), codec).await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let each = (self.resident_kb()? - before) / f64::from(HELD);
-        for call in held {
-            self.end(call).await?;
-        }
+        self.end(held).await?;
         Ok(each)
     }
 
     /// Milliseconds of processor time of the bridge so far.
     fn cpu_ms(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.bridge.id()?))?;
-        // The name may hold anything; what follows its bracket is in fields: utime and stime are the 12th and 13th.
-        let (_, fields) = stat.rsplit_once(')').context("no fields")?;
-        let ticks: f64 =
-            fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-        Ok(ticks / TICKS_PER_SECOND * 1000.0)
+        let process = Pid::from_raw(self.bridge.id()?.cast_signed());
+        Ok(Duration::from(clock_getcpuclockid(process)?.now()?).as_secs_f64() * 1000.0)
     }
 
     fn resident_kb(&self) -> Result<f64> {
