@@ -1,22 +1,16 @@
 //! The load: so many calls, a packet every 20 ms from each side of each. One thread; it sleeps only when nothing is
 //! due, and it tells how late it was.
 
-use std::io::IoSliceMut;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use nix::cmsg_space;
-use nix::errno::Errno;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, setsockopt, sockopt,
-};
-use nix::sys::time::TimeSpec;
 
+use crate::end::{End, RTP_HEADER, Side};
 use crate::measure::{cpu_ms, percentile_ms, resident_kb};
 use crate::peer::{Identity, Peer, State, address, opus_number};
-use crate::sound::{SAMPLES, Track, Voice};
+use crate::socket::{Arrival, BATCH, Inbox, bind, now_ns};
+use crate::sound::{Track, Voice};
 use crate::subject::{Subject, Work};
 
 const FRAME: Duration = Duration::from_millis(20);
@@ -24,9 +18,6 @@ const FRAME: Duration = Duration::from_millis(20);
 const PAYLOAD: usize = 60;
 /// Its first octet: one frame of 20 ms, SILK, wide band, mono (RFC 6716 3.1).
 const TOC: u8 = 0x48;
-const RTP_HEADER: usize = 12;
-/// Sends are remembered for so many packets of a direction: five seconds.
-const REMEMBERED: usize = 256;
 /// Calls whose sound is recorded where it is transcoded.
 const PROBES: usize = 5;
 /// Calls that are set up at a time.
@@ -36,13 +27,8 @@ const SETUP_LIMIT: Duration = Duration::from_secs(60);
 const WARM_UP: Duration = Duration::from_secs(2);
 /// Until what is under way has come.
 const DRAIN: Duration = Duration::from_millis(500);
-/// Datagrams taken at a time.
-const BATCH: usize = 64;
-const LARGEST: usize = 2048;
 /// Sends in a row before the sockets are read.
 const BURST: usize = 32;
-/// Both sockets take everything of all calls.
-const KERNEL_BUFFER: usize = 16 << 20;
 /// The payload type of Opus in our offers.
 const PLAIN_OPUS: u8 = 96;
 
@@ -77,25 +63,6 @@ impl Delay {
     }
 }
 
-/// A side of the relay.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Plain,
-    WebRtc,
-}
-
-/// What one end of a call sends, and what it gets.
-struct End {
-    to: SocketAddr,
-    payload_type: u8,
-    ssrc: u32,
-    /// When it sent its last packets, by their number.
-    sent: Vec<(u32, u64)>,
-    /// Highest and lowest sequence number since measuring began, unfolded.
-    came: Option<(u64, u64)>,
-    track: Option<Track>,
-}
-
 struct Call {
     peer: Peer,
     plain: End,
@@ -107,13 +74,6 @@ struct Tally {
     delays: Vec<u64>,
     sent: u64,
     came: u64,
-}
-
-/// A packet as it came.
-struct Arrival {
-    len: usize,
-    from: SocketAddr,
-    at: u64,
 }
 
 pub(crate) struct Load {
@@ -129,8 +89,7 @@ pub(crate) struct Load {
     to_webrtc: Tally,
     late: Vec<u64>,
     measuring: bool,
-    buffers: Vec<u8>,
-    headers: MultiHeaders<SockaddrIn>,
+    inbox: Inbox,
 }
 
 impl Load {
@@ -139,16 +98,15 @@ impl Load {
             identity: Identity::generate()?,
             work,
             voice: if work == Work::Transcode { Some(Voice::new()?) } else { None },
-            plain: socket()?,
-            webrtc: socket()?,
+            plain: bind()?,
+            webrtc: bind()?,
             calls: Vec::new(),
             by_port: vec![u32::MAX; 1 << 16],
             to_plain: Tally::default(),
             to_webrtc: Tally::default(),
             late: Vec::new(),
             measuring: false,
-            buffers: vec![0; BATCH * LARGEST],
-            headers: MultiHeaders::preallocate(BATCH, Some(cmsg_space!(TimeSpec))),
+            inbox: Inbox::new(),
         })
     }
 
@@ -304,7 +262,7 @@ impl Load {
                 len += payload.len();
             }
         }
-        write_header(&mut packet, end, frame);
+        packet[..RTP_HEADER].copy_from_slice(&end.header(frame));
         if let (Side::WebRtc, State::Up(_, srtp)) = (side, &call.peer.state) {
             len = srtp.protect(&mut packet, len);
         }
@@ -312,7 +270,7 @@ impl Load {
         if let Some(track) = &mut end.track {
             track.sent.push((frame as usize + 37 * call_number, at));
         }
-        end.sent[frame as usize % REMEMBERED] = (frame, if self.measuring { at } else { 0 });
+        end.remember(frame, if self.measuring { at } else { 0 });
         if socket.send_to(&packet[..len], end.to).is_ok() && self.measuring {
             tally.sent += 1;
         }
@@ -320,12 +278,12 @@ impl Load {
 
     fn receive(&mut self, side: Side) -> Result<()> {
         loop {
-            let arrivals = self.take(side)?;
-            for (index, arrival) in arrivals.iter().enumerate() {
+            let socket = if side == Side::Plain { &self.plain } else { &self.webrtc };
+            let arrivals = self.inbox.take(socket)?;
+            for arrival in &arrivals {
                 let number = self.by_port[usize::from(arrival.from.port())] as usize;
                 if number < self.calls.len() {
-                    let buffer = index * LARGEST..index * LARGEST + arrival.len;
-                    self.hear(side, number, arrival, buffer)?;
+                    self.hear(side, number, arrival)?;
                 }
             }
             if arrivals.len() < BATCH {
@@ -334,40 +292,8 @@ impl Load {
         }
     }
 
-    /// The next datagrams, in `buffers`.
-    fn take(&mut self, side: Side) -> Result<Vec<Arrival>> {
-        let socket = if side == Side::Plain { &self.plain } else { &self.webrtc };
-        let mut slices: Vec<_> =
-            self.buffers.chunks_exact_mut(LARGEST).map(|buffer| [IoSliceMut::new(buffer)]).collect();
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let came = match recvmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), flags, None) {
-            Ok(came) => came,
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
-        let mut arrivals = Vec::with_capacity(BATCH);
-        for message in came {
-            let stamp = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::ScmTimestampns(at) => Some(at),
-                _ => None,
-            });
-            let at = stamp.map_or(0, |at| at.tv_sec() as u64 * 1_000_000_000 + at.tv_nsec() as u64);
-            let from = message
-                .address
-                .map_or(([0, 0, 0, 0], 0).into(), |from| SocketAddr::new(from.ip().into(), from.port()));
-            arrivals.push(Arrival { len: message.bytes, from, at });
-        }
-        Ok(arrivals)
-    }
-
-    fn hear(
-        &mut self,
-        side: Side,
-        number: usize,
-        arrival: &Arrival,
-        buffer: std::ops::Range<usize>,
-    ) -> Result<()> {
-        let packet = &mut self.buffers[buffer];
+    fn hear(&mut self, side: Side, number: usize, arrival: &Arrival) -> Result<()> {
+        let packet = self.inbox.packet(arrival);
         let call = &mut self.calls[number];
         let is_rtp = packet.len() >= RTP_HEADER && packet[0] >> 6 == 2 && !(192..224).contains(&packet[1]);
         if !is_rtp {
@@ -406,12 +332,9 @@ impl Load {
             end.count(u16::from_be_bytes([packet[2], packet[3]]));
         } else if let Some(frame) = packet.get(RTP_HEADER + 1..RTP_HEADER + 5) {
             let frame = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
-            match sender.sent[frame as usize % REMEMBERED] {
-                (sent, at) if sent == frame && at > 0 => {
-                    tally.came += 1;
-                    tally.delays.push(arrival.at.saturating_sub(at));
-                }
-                _ => {}
+            if let Some(at) = sender.sent_at(frame) {
+                tally.came += 1;
+                tally.delays.push(arrival.at.saturating_sub(at));
             }
         }
         Ok(())
@@ -448,35 +371,6 @@ impl Load {
     }
 }
 
-impl End {
-    fn new(to: SocketAddr, payload_type: u8, ssrc: u32) -> Self {
-        Self { to, payload_type, ssrc, sent: vec![(u32::MAX, 0); REMEMBERED], came: None, track: None }
-    }
-
-    fn count(&mut self, sequence: u16) {
-        let Some((low, high)) = &mut self.came else {
-            let first = 1 << 32 | u64::from(sequence);
-            self.came = Some((first, first));
-            return;
-        };
-        let ahead = sequence.wrapping_sub(*high as u16);
-        if ahead < 0x8000 {
-            *high += u64::from(ahead);
-        } else {
-            *low = (*low).min(*high - u64::from(ahead.wrapping_neg()));
-        }
-    }
-}
-
-fn write_header(packet: &mut [u8], end: &End, frame: u32) {
-    let ticks = if end.payload_type == 0 { SAMPLES as u32 } else { 6 * SAMPLES as u32 };
-    packet[0] = 0x80;
-    packet[1] = end.payload_type;
-    packet[2..4].copy_from_slice(&(frame as u16).to_be_bytes());
-    packet[4..8].copy_from_slice(&(frame * ticks).to_be_bytes());
-    packet[8..12].copy_from_slice(&end.ssrc.to_be_bytes());
-}
-
 /// When in a frame each end of each call sends: evenly spread, neighbours in time being no neighbours otherwise.
 fn schedule(calls: usize) -> Vec<(Duration, usize, Side)> {
     let ends = 2 * calls;
@@ -505,17 +399,4 @@ fn plain_offer(local: SocketAddr, work: Work) -> String {
         "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {format}\r\n\
          a=ptime:20\r\na=sendrecv\r\n"
     )
-}
-
-fn socket() -> Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-    if setsockopt(&socket, sockopt::RcvBufForce, &KERNEL_BUFFER).is_err() {
-        setsockopt(&socket, sockopt::RcvBuf, &KERNEL_BUFFER)?;
-    }
-    Ok(socket)
-}
-
-fn now_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }

@@ -3,12 +3,14 @@
 //! `./x bench media` builds and runs it; docs/performance.md says what the columns mean.
 
 mod codec;
+mod end;
 mod load;
 mod measure;
 mod ng;
 mod packet;
 mod peer;
 mod relay;
+mod socket;
 mod sound;
 mod srtp;
 mod subject;
