@@ -50,6 +50,8 @@ impl Tally {
         self.made.fetch_add(1, Ordering::Relaxed);
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Err(error), true) = (outcome, faults.len() < FAULTS) {
+            // At once, too: half an hour is a long time to wait for what went wrong in its fifth minute.
+            println!("{error:#}");
             faults.push(format!("{error:#}"));
         }
     }
