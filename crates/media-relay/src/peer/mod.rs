@@ -3,11 +3,14 @@
 //! with the keys of the descriptions (RFC 4568).
 //!
 //! Pure but for the keys it draws. Shape: `handle_*(now, ...)`, then drain
-//! `poll()`, then sleep until `deadline()`.
+//! `poll()`, then sleep until `deadline()`. Here are the states of the connection,
+//! its limits and what is sent; what comes is in `datagram`.
 
+mod datagram;
 mod dtls;
 mod ice;
 mod sdes;
+mod securing;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,16 +20,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use datagram::{Discard, Received};
 pub(crate) use dtls::{DtlsRole, Identity};
 pub(crate) use ice::Credentials;
 use ice::Ice;
-
 pub(crate) use sdes::SdesPeer;
 
 use self::dtls::Handshake;
 use self::sdes::Keyed;
 use crate::event::MediaFailure;
-use crate::rtp::header::is_rtcp;
 use crate::srtp::{SrtpError, SrtpSession};
 
 /// From the remote description until DTLS is up.
@@ -66,63 +68,6 @@ pub(crate) enum PeerOutput {
     /// SRTP can flow. How long it took since the remote description came.
     Connected(Duration),
     Failed(MediaFailure),
-}
-
-/// What a datagram was.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// STUN or DTLS: dealt with.
-    Handled,
-    /// The RTP packet is the first so many octets.
-    Rtp(usize),
-    /// The RTCP packet is the first so many octets.
-    Rtcp(usize),
-    Refused(Discard),
-}
-
-/// Why a datagram was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Discard {
-    /// Neither STUN nor DTLS nor RTP, or a broken one.
-    Malformed,
-    /// Not from the address that ICE has verified.
-    Stranger,
-    /// Before its time: no remote description, or no keys.
-    Early,
-    /// Wrong password or SRTP tag.
-    Unauthenticated,
-    /// An SRTP index used before.
-    Replay,
-}
-
-impl From<SrtpError> for Discard {
-    fn from(error: SrtpError) -> Self {
-        match error {
-            SrtpError::Malformed | SrtpError::NoRoom => Self::Malformed,
-            SrtpError::Replay | SrtpError::Exhausted => Self::Replay,
-            SrtpError::Authentication | SrtpError::Crypto => Self::Unauthenticated,
-        }
-    }
-}
-
-/// The kinds of RFC 7983 7.
-enum Kind {
-    Stun,
-    Dtls,
-    Rtp,
-    Rtcp,
-}
-
-impl Kind {
-    fn of(datagram: &[u8]) -> Option<Self> {
-        match *datagram {
-            [0..=3, ..] => Some(Self::Stun),
-            [20..=63, ..] => Some(Self::Dtls),
-            [128..=191, ..] if is_rtcp(datagram) => Some(Self::Rtcp),
-            [128..=191, ..] => Some(Self::Rtp),
-            _ => None,
-        }
-    }
 }
 
 struct Connecting {
@@ -214,35 +159,6 @@ impl WhatsAppPeer {
             }
             Err(why) => self.fail(MediaFailure::Unusable(why)),
         }
-    }
-
-    /// Sorts a datagram out and deals with it. SRTP is opened in place.
-    pub(crate) fn handle_datagram(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        datagram: &mut [u8],
-    ) -> Received {
-        let outcome = match Kind::of(datagram) {
-            Some(Kind::Rtp) => {
-                self.open_media(source, datagram, SrtpSession::unprotect_rtp).map(Received::Rtp)
-            }
-            Some(Kind::Rtcp) => {
-                self.open_media(source, datagram, SrtpSession::unprotect_rtcp).map(Received::Rtcp)
-            }
-            Some(Kind::Stun) => {
-                let handled = self.handle_stun(now, source, datagram);
-                self.rearm();
-                handled.map(|()| Received::Handled)
-            }
-            Some(Kind::Dtls) => {
-                let handled = self.handle_dtls(now, source, datagram);
-                self.rearm();
-                handled.map(|()| Received::Handled)
-            }
-            None => Err(Discard::Malformed),
-        };
-        outcome.unwrap_or_else(Received::Refused)
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -337,120 +253,6 @@ impl WhatsAppPeer {
         self.rearm();
     }
 
-    fn open_media(
-        &mut self,
-        source: SocketAddr,
-        packet: &mut [u8],
-        open: fn(&mut SrtpSession, &mut [u8]) -> Result<usize, SrtpError>,
-    ) -> Result<usize, Discard> {
-        match &mut self.state {
-            State::Connected { address, srtp, .. } if *address == source => {
-                open(srtp, packet).map_err(Discard::from)
-            }
-            State::Connected { .. } => Err(Discard::Stranger),
-            State::Keyed(keyed) => keyed.open(source, packet, open),
-            State::Waiting | State::Checking { .. } | State::Securing { .. } | State::Over => {
-                Err(Discard::Early)
-            }
-        }
-    }
-
-    fn handle_stun(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
-        let ice = match &mut self.state {
-            State::Waiting | State::Over => return Err(Discard::Early),
-            // Nobody there knows a password of ours.
-            State::Keyed(_) => return Err(Discard::Unauthenticated),
-            State::Checking { ice, .. } | State::Securing { ice, .. } | State::Connected { ice, .. } => ice,
-        };
-        ice.handle_datagram(now, source, datagram)?;
-        self.send_checks();
-        self.secure(now);
-        Ok(())
-    }
-
-    fn handle_dtls(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
-        match &mut self.state {
-            State::Waiting | State::Over => Err(Discard::Early),
-            State::Keyed(_) => Err(Discard::Stranger),
-            State::Checking { connecting, .. } => {
-                connecting.early.get_or_insert_with(|| (source, datagram.to_vec()));
-                Err(Discard::Early)
-            }
-            State::Securing { address, .. } | State::Connected { address, .. } if *address != source => {
-                Err(Discard::Stranger)
-            }
-            State::Securing { .. } => {
-                self.step_dtls(now, |dtls, send| dtls.handle_datagram(now, datagram, send));
-                Ok(())
-            }
-            // The keys are there: what DTLS cannot read may be anybody's, whatever address it bears.
-            State::Connected { dtls, .. } => {
-                let (outputs, mut answers) = (&mut self.outputs, Vec::new());
-                let read = dtls.handle_datagram(now, datagram, |bytes: &[u8]| answers.push(bytes.to_vec()));
-                read.map_err(|_| Discard::Unauthenticated)?;
-                answers.into_iter().for_each(|bytes| transmit(outputs, source, bytes));
-                Ok(())
-            }
-        }
-    }
-
-    /// Goes on to DTLS. A server listens as soon as ICE has verified an
-    /// address; a client speaks first, and only when the nomination is
-    /// answered, because a lite peer learns by it where we are.
-    fn secure(&mut self, now: Instant) {
-        let State::Checking { ice, connecting } = &mut self.state else {
-            return;
-        };
-        let role = connecting.role;
-        let ready = role == DtlsRole::Server || ice.is_nominated();
-        let Some(address) = ice.address().filter(|_| ready) else {
-            return;
-        };
-        let early = connecting.early.take();
-        let dtls = Handshake::new(&self.identity, role, connecting.fingerprint, now);
-        let since = connecting.since;
-        let State::Checking { ice, .. } = std::mem::replace(&mut self.state, State::Over) else {
-            return;
-        };
-        self.state = State::Securing { ice, address, dtls: Box::new(dtls), since };
-        self.step_dtls(now, |dtls, send| dtls.handle_timeout(now, send));
-        if let Some((source, datagram)) = early
-            && source == address
-        {
-            self.step_dtls(now, |dtls, send| dtls.handle_datagram(now, &datagram, send));
-        }
-    }
-
-    /// Lets the DTLS engine do something, and goes on when it has the keys.
-    fn step_dtls(&mut self, now: Instant, step: impl FnOnce(&mut Handshake, Send<'_>) -> Keys) {
-        let outputs = &mut self.outputs;
-        let outcome = match &mut self.state {
-            State::Waiting | State::Checking { .. } | State::Keyed(_) | State::Over => return,
-            State::Securing { dtls, address, .. } | State::Connected { dtls, address, .. } => {
-                let destination = *address;
-                step(dtls, &mut |bytes: &[u8]| {
-                    transmit(outputs, destination, bytes.to_vec());
-                })
-            }
-        };
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(srtp)) => self.connected(now, srtp),
-            Err(failure) => self.fail(failure),
-        }
-    }
-
-    fn connected(&mut self, now: Instant, srtp: SrtpSession) {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Securing { ice, address, dtls, since } => {
-                self.state = State::Connected { ice, address, dtls, srtp: Box::new(srtp) };
-                let took = now.saturating_duration_since(since);
-                self.outputs.push_back(PeerOutput::Connected(took));
-            }
-            other => self.state = other,
-        }
-    }
-
     /// The limit that has passed, if one has.
     fn overdue(&self, now: Instant) -> Option<MediaFailure> {
         match &self.state {
@@ -483,9 +285,6 @@ impl WhatsAppPeer {
         self.outputs.push_back(PeerOutput::Failed(failure));
     }
 }
-
-type Send<'a> = &'a mut dyn FnMut(&[u8]);
-type Keys = Result<Option<SrtpSession>, MediaFailure>;
 
 fn transmit(outputs: &mut VecDeque<PeerOutput>, destination: SocketAddr, bytes: Vec<u8>) {
     if outputs.len() < OUTPUTS {
