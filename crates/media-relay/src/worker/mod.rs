@@ -1,10 +1,12 @@
-//! A worker: one thread, one poll, the calls that live on it.
+//! A worker: one thread, one poll, the calls that live on it. Here is its turn: from what woke it, a
+//! packet or a timer, to the call that is meant.
 //!
 //! A packet meets no lock, no allocation of ours, no channel and no log line.
-//! Control comes in by a bounded queue, state goes out by the calls' callbacks.
+//! Control comes in by a bounded queue (`control`), state goes out by the calls' callbacks.
 #![expect(clippy::disallowed_methods, reason = "the worker is the clock of the pure machines")]
 
 mod call;
+mod control;
 mod counters;
 mod pace;
 mod pbx_leg;
@@ -19,14 +21,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Poll, Token, Waker};
+use mio::{Interest, Poll, Token};
 
 pub(crate) use call::{Call, Sockets, WhatsAppRemote};
-use counters::Counters;
+pub(crate) use control::{Command, WorkerHandle, start};
 pub use counters::RelayCounters;
 use pace::Pace;
 pub(crate) use reports::{CallReports, QualityCell};
@@ -34,18 +35,9 @@ pub(crate) use socket::{BindError, MediaSocket};
 use timer::{Armed, Timers};
 
 use self::call::Tools;
-use crate::announcement::Announcement;
+use self::control::Turn;
 use crate::event::{MediaEvent, MediaFailure};
-use crate::hold::HoldSound;
-use crate::path::{DigitMode, Party};
-use crate::sdp::pbx;
-use crate::tone::Tone;
 
-/// Commands that wait for one worker. When it is full, the caller waits for
-/// the worker's next turn: a few hundred microseconds, and no command is lost.
-const CONTROL_QUEUE: usize = 1024;
-/// Commands taken per turn, so that packets are not kept waiting.
-const CONTROL_BURST: usize = 64;
 /// Ready sockets per turn.
 const READY: usize = 1024;
 /// A call is stepped by its timer once in this at the most.
@@ -77,73 +69,6 @@ impl Port {
         };
         (token / Self::ALL.len(), port)
     }
-}
-
-/// What a worker is asked to do. The number is the call's.
-pub(crate) enum Command {
-    Open(u64, Box<Call>),
-    ConnectWhatsApp(u64, Box<WhatsAppRemote>),
-    ConnectPbx(u64, Box<pbx::Media>),
-    DisconnectPbx(u64),
-    OpenGate(u64),
-    PlayToPbx(u64, Tone),
-    PlayToWhatsApp(u64, HoldSound),
-    Transferring(u64, Option<HoldSound>),
-    Announce(u64, Announcement),
-    StopTone(u64),
-    SetDigits(u64, DigitMode),
-    SendDigit(u64, Party, char, Duration),
-    Close(u64),
-    Stop,
-}
-
-/// How the rest of the crate reaches a worker.
-#[derive(Clone)]
-pub(crate) struct WorkerHandle {
-    commands: SyncSender<Command>,
-    waker: Arc<Waker>,
-    load: Arc<AtomicUsize>,
-    counters: Arc<Counters>,
-}
-
-impl WorkerHandle {
-    /// Whether the worker is there to do it.
-    pub(crate) fn send(&self, command: Command) -> bool {
-        let sent = self.commands.send(command).is_ok();
-        // A worker that cannot be woken still sees it at its next packet.
-        sent && self.waker.wake().is_ok()
-    }
-
-    /// Calls on it, those included that are on their way.
-    pub(crate) fn load(&self) -> &AtomicUsize {
-        &self.load
-    }
-
-    pub(crate) fn add_counters(&self, totals: &mut RelayCounters) {
-        self.counters.add_to(totals);
-    }
-}
-
-/// Starts a worker thread.
-pub(crate) fn start(number: usize) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
-    let poll = Poll::new()?;
-    let waker = Arc::new(Waker::new(poll.registry(), CONTROL)?);
-    let (commands, queue) = sync_channel(CONTROL_QUEUE);
-    let counters = Arc::new(Counters::default());
-    let load = Arc::new(AtomicUsize::new(0));
-    let worker = Worker {
-        poll,
-        queue,
-        load: Arc::clone(&load),
-        slots: Slots::default(),
-        timers: Timers::new(),
-        tools: Tools::new(Arc::clone(&counters)),
-        unfinished: Vec::with_capacity(READY),
-        control_left: false,
-    };
-    let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || worker.run())?;
-    let handle = WorkerHandle { commands, waker, load, counters };
-    Ok((handle, thread))
 }
 
 struct Slot {
@@ -253,65 +178,6 @@ impl Worker {
         self.control_left || !self.unfinished.is_empty()
     }
 
-    fn control(&mut self, now: Instant) -> Turn {
-        for _ in 0..CONTROL_BURST {
-            let Ok(command) = self.queue.try_recv() else {
-                self.control_left = false;
-                return Turn::Next;
-            };
-            match command {
-                Command::Stop => return Turn::Last,
-                Command::Open(id, call) => self.open(id, call),
-                Command::Close(id) => {
-                    if let Some(place) = self.place(id) {
-                        self.close(place, None);
-                    }
-                }
-                Command::ConnectWhatsApp(id, remote) => {
-                    self.step(self.place(id), now, |call, _| {
-                        call.connect_whatsapp(now, *remote);
-                    });
-                }
-                Command::ConnectPbx(id, media) => {
-                    self.step(self.place(id), now, |call, _| call.connect_pbx(now, &media));
-                }
-                Command::DisconnectPbx(id) => {
-                    self.step(self.place(id), now, |call, _| call.disconnect_pbx(now));
-                }
-                Command::PlayToPbx(id, tone) => {
-                    self.step(self.place(id), now, |call, _| call.play_to_pbx(now, tone));
-                }
-                Command::PlayToWhatsApp(id, sound) => {
-                    self.step(self.place(id), now, |call, _| call.play_to_whatsapp(now, sound));
-                }
-                Command::Transferring(id, sound) => {
-                    self.step(self.place(id), now, |call, _| call.path.transferring(sound));
-                }
-                Command::Announce(id, announcement) => {
-                    self.step(self.place(id), now, |call, _| call.announce(now, announcement));
-                }
-                Command::StopTone(id) => {
-                    self.step(self.place(id), now, |call, _| call.path.stop_tone());
-                }
-                Command::SetDigits(id, mode) => {
-                    self.step(self.place(id), now, |call, _| call.path.set_digits(mode));
-                }
-                Command::SendDigit(id, to, digit, duration) => {
-                    self.step(self.place(id), now, |call, _| {
-                        if !call.path.send_digit(now, to, digit, duration) {
-                            tracing::debug!(?to, "a key cannot be pressed now");
-                        }
-                    });
-                }
-                Command::OpenGate(id) => {
-                    self.step(self.place(id), now, |call, tools| call.open(now, tools));
-                }
-            }
-        }
-        self.control_left = true;
-        Turn::Next
-    }
-
     fn place(&self, id: u64) -> Option<usize> {
         self.slots.by_id.get(&id).copied()
     }
@@ -405,10 +271,4 @@ impl Worker {
             (slot.call.events)(MediaEvent::Closed(Box::new(summary)));
         })));
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Turn {
-    Next,
-    Last,
 }

@@ -11,9 +11,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
+use super::counters::Counters;
 use super::*;
 use crate::event::Summary;
 use crate::options::SessionOptions;
+use crate::path::{DigitMode, Party};
 use crate::peer::tests::lite::LitePeer;
 use crate::peer::{Credentials, DtlsRole, Identity};
 use crate::relay::{OpenError, Relay, RelayConfig, StartError};
