@@ -237,10 +237,8 @@ impl WhatsAppPeer {
         buffer: &mut [u8],
         len: usize,
     ) -> Option<Result<(SocketAddr, usize), SrtpError>> {
-        let State::Connected { address, srtp, .. } = &mut self.state else {
-            return None;
-        };
-        Some(srtp.protect_rtcp(buffer, len).map(|len| (*address, len)))
+        let (address, srtp) = self.keyed()?;
+        Some(srtp.protect_rtcp(buffer, len).map(|len| (address, len)))
     }
 
     /// Ends it, with a goodbye if there was a handshake.

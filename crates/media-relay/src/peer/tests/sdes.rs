@@ -55,6 +55,21 @@ fn it_is_connected_at_once_and_sends_nothing_of_itself() {
 }
 
 #[test]
+fn reports_go_where_sound_goes() {
+    let (mut peer, mut theirs, _) = pair(THEIRS);
+    // An empty receiver report (RFC 3550 6.4.2).
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 7];
+    let mut buffer = [0; 64];
+    buffer[..report.len()].copy_from_slice(&report);
+    let (to, len) = peer.protect_rtcp(&mut buffer, report.len()).expect("keys").expect("protected");
+    assert_eq!(to, address(THEIRS));
+    let opened = theirs.unprotect_rtcp(&mut buffer[..len]).expect("theirs");
+    assert_eq!(buffer[..opened], report);
+    peer.close();
+    assert!(peer.protect_rtcp(&mut buffer, report.len()).is_none());
+}
+
+#[test]
 fn the_address_follows_what_authenticates_and_nothing_else() {
     let (mut peer, mut theirs, _) = pair(THEIRS);
     let now = Instant::now();
