@@ -89,13 +89,17 @@ impl JitterBuffer {
             self.play_now(packet, ticks, play);
             return Heard::default();
         }
+        if let Some(heard) = self.place_taken(now, header) {
+            return heard;
+        }
         // After a pause without timestamps what waits would wait for another time.
         let resumes = self.timing.is_pause(now, header.timestamp);
         if resumes {
             self.play_waiting(play);
-        }
-        if let Some(heard) = self.place_taken(now, header) {
-            return heard;
+            // It may belong between those.
+            if let Some(heard) = self.place_taken(now, header) {
+                return heard;
+            }
         }
         let fresh = resumes || header.marker && self.slots.is_empty();
         let late = !fresh && self.source.is_some_and(|source| source.is_made_up(header));

@@ -41,7 +41,9 @@ pub(super) struct Timing {
     bins_before: [u16; BINS],
     turns: u8,
     target: i64,
+    /// When the target was last looked at, and when the last packet came.
     heard: i64,
+    came: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +70,7 @@ impl Timing {
             turns: 0,
             target: least,
             heard: 0,
+            came: 0,
         }
     }
 
@@ -89,10 +92,11 @@ impl Timing {
         let Some(start) = &mut self.start else {
             self.start = Some(Start { at: now, timestamp, ticks: 0 });
             self.minima = [0; BUCKETS];
-            (self.turned, self.heard) = (0, 0);
+            (self.turned, self.heard, self.came) = (0, 0, 0);
             return;
         };
         let at = micros(now.saturating_duration_since(start.at));
+        self.came = at;
         let step = i64::from(timestamp.wrapping_sub(start.timestamp).cast_signed());
         if step > 0 {
             (start.timestamp, start.ticks) = (timestamp, start.ticks.saturating_add(step));
@@ -143,7 +147,8 @@ impl Timing {
     pub(super) fn due(&self, timestamp: u32, ticks_before: u32) -> Option<Instant> {
         let start = self.start?;
         let before = i64::from(ticks_before) * 1_000_000 / self.clock;
-        let due = self.media(timestamp) + self.base() + self.target - before;
+        // What is here waits for the target and no more, whatever the timestamps after it say.
+        let due = (self.media(timestamp) + self.base()).min(self.came) + self.target - before;
         Some(start.at + Duration::from_micros(u64::try_from(due).unwrap_or(0)))
     }
 
