@@ -10,6 +10,7 @@ mod inband;
 mod life;
 mod observed;
 mod permission;
+mod quality;
 mod records;
 mod routing;
 mod sdes;

@@ -8,6 +8,7 @@ pub mod opus;
 pub mod pbx;
 pub mod report;
 pub mod rough;
+pub mod rtcp;
 pub mod runner;
 pub mod tone;
 pub mod whatsapp;

@@ -346,9 +346,9 @@ impl PhoneCall {
         self.say(Sound::Tone(hz)).await
     }
 
-    /// Sends no packet of sound any more, as a phone that has died with its dialog alive.
+    /// Sends no packet any more, reports neither, as a phone that has died with its dialog alive.
     pub async fn fall_silent(&self) {
-        self.0.media.turn(Direction::RecvOnly).await;
+        self.0.media.die().await;
     }
 
     /// Goes on with another sound; gives the time at which the first packet with it went out.

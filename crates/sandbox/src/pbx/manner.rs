@@ -31,7 +31,7 @@ pub struct Manner {
     pub feedback: bool,
     /// It says a=rtcp-mux (RFC 5761).
     pub rtcp_mux: bool,
-    /// What becomes of the packets that it sends.
+    /// What becomes of the RTP packets that it sends; its reports (RTCP) arrive.
     pub rough: Rough,
     /// How long it listens closely: later sound is counted, neither decoded nor recorded, and what it says repeats
     /// itself.

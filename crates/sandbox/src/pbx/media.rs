@@ -1,5 +1,7 @@
 //! A call's sound: one UDP socket and one task that speaks packet by packet,
-//! records what comes, and complains of packets that should not have come.
+//! records what comes, and complains of packets that should not have come. Its reports are in [`reports`].
+
+mod reports;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,7 @@ use tokio::time::{Interval, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::change::Direction;
-use super::rtp::{Keypad, Packet, is_rtcp};
+use super::rtp::{Incoming, Keypad, Packet, check_pace, is_rtcp};
 use super::sdp::Remote;
 use super::secure::{Crypto, Secure};
 use super::talker::{Key, Talker};
@@ -20,6 +22,7 @@ use super::voice::{RATE, Voice};
 use super::{Codec, Manner};
 use crate::ladder::{Ladder, Lane};
 use crate::rough::Road;
+use crate::rtcp::{Reporter, Reports};
 use crate::tone::{Recording, Sound};
 
 /// Orders that wait for the task; who gives more waits.
@@ -54,6 +57,7 @@ pub(super) struct Ear {
     pub(super) keypad: Keypad,
     /// All RTP that was good.
     pub(super) packets: u64,
+    pub(super) reports: Reports,
 }
 
 /// The keys of both ends, ours first.
@@ -64,6 +68,7 @@ enum Order {
     Say { sound: Sound, sent: oneshot::Sender<Instant> },
     Press(Key),
     Turn(Direction),
+    Die,
 }
 
 /// Handle of the task; it ends with [`Media::stop`] or when the handle is gone.
@@ -75,21 +80,22 @@ pub(super) struct Media {
 }
 
 impl Media {
-    /// Binds a port and starts to listen.
+    /// Binds its ports and starts to listen.
     pub(super) async fn open(
         ip: IpAddr,
         (sound, manner): (Sound, Manner),
         complaints: Complaints,
         note: (Ladder, String),
     ) -> io::Result<Self> {
-        let socket = UdpSocket::bind((ip, 0)).await?;
+        let (socket, rtcp) = reports::ports(ip).await?;
         let local = socket.local_addr()?;
         let (orders, inbox) = mpsc::channel(ORDERS);
-        let ear = Ear { recording: Recording::new(RATE), keypad: Keypad::default(), packets: 0 };
-        let (mouth, ear) = watch::channel(ear);
+        let (recording, keypad) = (Recording::new(RATE), Keypad::default());
+        let (mouth, ear) = watch::channel(Ear { recording, keypad, packets: 0, reports: Reports::default() });
         let stop = CancellationToken::new();
         let line = Line {
             socket,
+            rtcp,
             sound,
             road: Road::new(manner.rough),
             manner,
@@ -98,6 +104,7 @@ impl Media {
             note,
             quiet: true,
             mute: false,
+            dead: false,
             deaf: None,
             stream: None,
             talking: None,
@@ -130,6 +137,11 @@ impl Media {
         let _ = self.orders.send(Order::Turn(direction)).await;
     }
 
+    /// Sends nothing any more, reports neither.
+    pub(super) async fn die(&self) {
+        let _ = self.orders.send(Order::Die).await;
+    }
+
     pub(super) fn ear(&self) -> watch::Receiver<Ear> {
         self.ear.clone()
     }
@@ -148,6 +160,8 @@ impl Drop for Media {
 /// The task's own side.
 struct Line {
     socket: UdpSocket,
+    /// Reports come and go here where they do not share the other port.
+    rtcp: UdpSocket,
     sound: Sound,
     manner: Manner,
     road: Road,
@@ -155,8 +169,10 @@ struct Line {
     complaints: Complaints,
     note: (Ladder, String),
     quiet: bool,
-    /// Nothing is sent.
+    /// No sound is sent.
     mute: bool,
+    /// Nothing at all is.
+    dead: bool,
     /// Nothing may come any more from then on.
     deaf: Option<Instant>,
     stream: Option<Incoming>,
@@ -168,6 +184,7 @@ struct Talking {
     talker: Talker,
     decoder: Voice,
     secure: Option<Secure>,
+    reporter: Reporter,
     /// Samples in a packet that comes.
     frame: usize,
     since: Instant,
@@ -175,30 +192,26 @@ struct Talking {
     changed: Option<oneshot::Sender<Instant>>,
 }
 
-/// Last packet of the stream that comes in.
-struct Incoming {
-    ssrc: u32,
-    sequence: u16,
-    timestamp: u32,
-    sound: bool,
-}
-
 impl Line {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>, stop: CancellationToken) {
-        let mut buffer = [0_u8; 2048];
+        let (mut buffer, mut report) = ([0_u8; 2048], [0_u8; 2048]);
         loop {
             tokio::select! {
                 // An order given before a packet was sent is heard before it.
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 Some(order) = inbox.recv() => self.order(order),
                 () = tick(self.talking.as_mut().map(|talking| &mut talking.clock)) => self.speak().await,
                 () = arrival(self.road.deadline()) => self.deliver().await,
                 Ok((length, from)) = self.socket.recv_from(&mut buffer) => {
                     self.datagram(&buffer[..length], from, Instant::now());
                 }
+                Ok((length, from)) = self.rtcp.recv_from(&mut report) => {
+                    self.hear_report(&report[..length], from, Instant::now());
+                }
             }
         }
+        self.linger().await;
     }
 
     fn order(&mut self, order: Order) {
@@ -223,6 +236,7 @@ impl Line {
                 self.mute = !direction.sends();
                 self.deaf = (!direction.receives()).then(|| Instant::now() + UNDER_WAY);
             }
+            Order::Die => (self.mute, self.dead) = (true, true),
         }
     }
 
@@ -243,19 +257,27 @@ impl Line {
         }
         let clock = interval(Duration::from_millis(ptime.into()));
         let since = Instant::now();
-        Ok(Talking { remote, talker, decoder, secure, frame, since, clock, changed: None })
+        let reporter = Reporter::new(since, talker.ssrc(), "phone@sandbox", remote.codec.clock());
+        Ok(Talking { remote, talker, decoder, secure, reporter, frame, since, clock, changed: None })
     }
 
     async fn speak(&mut self) {
-        let Some(talking) = &mut self.talking else { return };
-        if self.mute {
-            return talking.talker.skip();
-        }
         let now = Instant::now();
+        match &mut self.talking {
+            Some(talking) if self.mute => talking.talker.skip(),
+            _ => self.say(now).await,
+        }
+        self.report(now).await;
+    }
+
+    async fn say(&mut self, now: Instant) {
+        let Some(talking) = &mut self.talking else { return };
         if now.saturating_duration_since(talking.since) >= self.manner.attention {
             talking.talker.leave();
         }
         for packet in talking.talker.tick() {
+            let is_sound = packet.payload_type == talking.remote.payload;
+            talking.reporter.sent(now, packet.payload.len(), is_sound.then_some(packet.timestamp));
             let plain = packet.to_bytes();
             match talking.secure.as_mut().map_or_else(|| Ok(plain.clone()), |secure| secure.protect(&plain)) {
                 Ok(bytes) => self.road.send(now, bytes),
@@ -278,23 +300,17 @@ impl Line {
     }
 
     fn datagram(&mut self, bytes: &[u8], from: SocketAddr, at: Instant) {
-        let plain = match self.open(bytes) {
-            Ok(Some(plain)) => plain,
-            Ok(None) => return,
+        if is_rtcp(bytes) {
+            return self.hear_report(bytes, from, at);
+        }
+        let Some(talking) = &mut self.talking else { return };
+        let plain = match talking.secure.as_mut().map_or_else(|| Ok(bytes.to_vec()), |keys| keys.open(bytes))
+        {
+            Ok(plain) => plain,
             Err(complaint) => return self.complaints.add(complaint),
         };
         if let Err(complaint) = Packet::parse(&plain).and_then(|packet| self.packet(&packet, from, at)) {
             self.complaints.add(complaint);
-        }
-    }
-
-    /// A packet of sound as it was before its encryption; none where it is RTCP.
-    fn open(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        let Some(talking) = &mut self.talking else { return Ok(None) };
-        match &mut talking.secure {
-            Some(secure) if is_rtcp(bytes) => secure.open_rtcp(bytes).map(|()| None),
-            Some(secure) => secure.open(bytes).map(Some),
-            None => Ok((!is_rtcp(bytes)).then(|| bytes.to_vec())),
         }
     }
 
@@ -319,6 +335,8 @@ impl Line {
             timestamp: packet.timestamp,
             sound,
         });
+        let timestamp = sound.then_some(packet.timestamp);
+        talking.reporter.received(at, packet.ssrc, packet.sequence, timestamp);
         let attends = at.saturating_duration_since(talking.since) < self.manner.attention;
         self.ear.send_if_modified(|ear| {
             ear.packets += 1;
@@ -362,20 +380,6 @@ impl Line {
         let (ladder, key) = &self.note;
         ladder.log(key, Lane::Bridge, Lane::Pbx, label);
     }
-}
-
-/// One SSRC, and between two packets of sound in sequence the step of a packet.
-fn check_pace(last: Option<&Incoming>, packet: &Packet, sound: bool, wanted: u32) -> Result<(), String> {
-    let Some(last) = last else { return Ok(()) };
-    if last.ssrc != packet.ssrc {
-        return Err("RTP: the SSRC changed in the call".to_owned());
-    }
-    let next = packet.sequence == last.sequence.wrapping_add(1);
-    let step = packet.timestamp.wrapping_sub(last.timestamp);
-    if next && sound && last.sound && !packet.marker && step != wanted {
-        return Err(format!("RTP: timestamp went on by {step} in one packet"));
-    }
-    Ok(())
 }
 
 /// Until a packet has made its way.

@@ -134,6 +134,34 @@ impl Keypad {
     }
 }
 
+/// Last packet of the stream that comes in.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) ssrc: u32,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) sound: bool,
+}
+
+/// One SSRC, and between two packets of sound in sequence the step of a packet.
+pub(super) fn check_pace(
+    last: Option<&Incoming>,
+    packet: &Packet,
+    sound: bool,
+    wanted: u32,
+) -> Result<(), String> {
+    let Some(last) = last else { return Ok(()) };
+    if last.ssrc != packet.ssrc {
+        return Err("RTP: the SSRC changed in the call".to_owned());
+    }
+    let next = packet.sequence == last.sequence.wrapping_add(1);
+    let step = packet.timestamp.wrapping_sub(last.timestamp);
+    if next && sound && last.sound && !packet.marker && step != wanted {
+        return Err(format!("RTP: timestamp went on by {step} in one packet"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

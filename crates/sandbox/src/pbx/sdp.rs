@@ -23,6 +23,8 @@ pub(super) struct Remote {
     pub(super) cryptos: Vec<Crypto>,
     /// RTCP may come on the same port.
     pub(super) rtcp_mux: bool,
+    /// Where RTCP goes: to the same port where both ends say so.
+    pub(super) rtcp: SocketAddr,
 }
 
 /// What the phone says of its own end.
@@ -39,7 +41,8 @@ impl Remote {
     /// A stream of plain RTP.
     pub(super) fn plain(address: SocketAddr, codec: Codec, payload: u8) -> Self {
         let profile = "RTP/AVP".to_owned();
-        Self { address, codec, payload, events: None, profile, cryptos: Vec::new(), rtcp_mux: false }
+        let rtcp = SocketAddr::new(address.ip(), address.port() + 1);
+        Self { address, codec, payload, events: None, profile, cryptos: Vec::new(), rtcp_mux: false, rtcp }
     }
 }
 
@@ -191,6 +194,7 @@ pub(super) fn read(sdp: &str, codecs: &[Codec], manner: &Manner) -> Result<Remot
         return Err(format!("SDP: {profile} without a key that the phone can use"));
     }
     let rtcp_mux = attributes().any(|value| value == "rtcp-mux");
+    let rtcp = if rtcp_mux && manner.rtcp_mux { address } else { rtcp_of(attributes(), address)? };
     let (payload, codec) = payloads
         .iter()
         .find_map(|number| {
@@ -205,7 +209,20 @@ pub(super) fn read(sdp: &str, codecs: &[Codec], manner: &Manner) -> Result<Remot
     let is_event =
         |number: &&u8| rtpmap(&lines, **number).is_some_and(|name| name.eq_ignore_ascii_case(&wanted));
     let events = payloads.iter().find(is_event).copied();
-    Ok(Remote { address, codec, payload, events, profile, cryptos, rtcp_mux })
+    Ok(Remote { address, codec, payload, events, profile, cryptos, rtcp_mux, rtcp })
+}
+
+/// The port that `a=rtcp` names (RFC 3605), or the one above the stream's.
+fn rtcp_of<'a>(
+    mut attributes: impl Iterator<Item = &'a str>,
+    address: SocketAddr,
+) -> Result<SocketAddr, String> {
+    let Some(said) = attributes.find_map(|value| value.strip_prefix("rtcp:")) else {
+        return Ok(SocketAddr::new(address.ip(), address.port().saturating_add(1)));
+    };
+    let port = said.split(' ').next().and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+    let port = port.ok_or_else(|| format!("SDP: no usable port in a=rtcp:{said}"))?;
+    Ok(SocketAddr::new(address.ip(), port))
 }
 
 type Lines<'a> = Vec<(char, &'a str)>;

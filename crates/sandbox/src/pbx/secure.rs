@@ -110,9 +110,12 @@ impl Secure {
         self.theirs.decrypt_rtp(packet).map(|packet| packet.to_vec()).map_err(|e| format!("SRTP: {e}"))
     }
 
-    /// RTCP is opened for its tag alone.
-    pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Result<(), String> {
-        self.theirs.decrypt_rtcp(packet).map(drop).map_err(|e| format!("SRTCP: {e}"))
+    pub(super) fn protect_rtcp(&mut self, packet: &[u8]) -> Result<Vec<u8>, String> {
+        self.ours.encrypt_rtcp(packet).map(|packet| packet.to_vec()).map_err(|e| e.to_string())
+    }
+
+    pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Result<Vec<u8>, String> {
+        self.theirs.decrypt_rtcp(packet).map(|packet| packet.to_vec()).map_err(|e| format!("SRTCP: {e}"))
     }
 }
 

@@ -69,6 +69,10 @@ impl Talker {
         }
     }
 
+    pub(super) fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
     pub(super) fn say(&mut self, sound: Sound) {
         self.sine.say(sound);
     }

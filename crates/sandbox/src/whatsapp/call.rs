@@ -18,6 +18,7 @@ use super::sdp::{Local, Remote};
 use super::secure;
 use super::user::Phone;
 use crate::ladder::Lane;
+use crate::rtcp::Reports;
 use crate::tone::Sound;
 
 /// DTLS datagrams waiting for the handshake; more are dropped, as UDP may.
@@ -381,6 +382,12 @@ impl CallHandle {
     #[must_use]
     pub fn received_packets(&self) -> u64 {
         self.call.phone().received()
+    }
+
+    /// What has come and gone by RTCP.
+    #[must_use]
+    pub fn reports(&self) -> Reports {
+        self.call.phone().reports()
     }
 
     /// Changes the tone; 0 for silence.

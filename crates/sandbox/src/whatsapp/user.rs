@@ -2,7 +2,7 @@
 //! and records what the bridge sends, and keeps to what a WhatsApp client is known to insist on.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rtp::header::Header;
@@ -16,6 +16,7 @@ use super::recording::{RATE, Recording};
 use super::sdp::{Remote, TELEPHONE_EVENT, Voice};
 use crate::opus::{Decoder, Encoder, OpusError};
 use crate::pbx::g711;
+use crate::rtcp::{Reporter, Reports, ntp};
 use crate::tone::{Sine, Sound};
 
 /// Samples of 20 ms.
@@ -24,10 +25,8 @@ const FRAME: usize = RATE as usize / 50;
 const TICKS: u32 = 960;
 /// Packets that are said again and again: a second.
 const REFRAIN: usize = 50;
-/// Packets between sender reports: 5 s.
-const REPORT_EVERY: u64 = 250;
-/// Seconds between 1900 and 1970.
-const NTP_EPOCH: u64 = 2_208_988_800;
+/// As in our SDP.
+const CNAME: &str = "WhatsAppAudioStream1";
 
 /// The SRTP contexts of a call, one a direction.
 pub(crate) struct Keys {
@@ -106,6 +105,8 @@ pub(crate) struct Phone {
     attention: Duration,
     keypad: Keypad,
     ssrc: u32,
+    /// Once it is known what is expected.
+    reporter: Option<Reporter>,
     sequence: u16,
     timestamp: u32,
     sent: u64,
@@ -130,6 +131,7 @@ impl Phone {
             attention: Duration::MAX,
             keypad: Keypad::default(),
             ssrc,
+            reporter: None,
             sequence: u16::from_be_bytes(random::bytes()),
             timestamp: u32::from_be_bytes(random::bytes()),
             sent: 0,
@@ -147,11 +149,13 @@ impl Phone {
     pub(crate) fn expect(&mut self, remote: &Remote) {
         // Far from the end of the range, so that the line of 8 kHz has no break.
         self.timestamp &= u32::MAX / 2;
-        self.plan = Some(Plan {
+        let plan = Plan {
             voices: remote.voices.clone(),
             telephone_event: remote.telephone_event.unwrap_or(TELEPHONE_EVENT),
             ssrc: remote.ssrc,
-        });
+        };
+        self.reporter = Some(Reporter::new(Instant::now(), self.ssrc, CNAME, 48_000 / plan.slow()));
+        self.plan = Some(plan);
     }
 
     pub(crate) fn secure(&mut self, keys: Keys) {
@@ -173,6 +177,11 @@ impl Phone {
 
     fn attends(&self, now: Instant) -> bool {
         self.speaking_since.is_none_or(|since| now.saturating_duration_since(since) < self.attention)
+    }
+
+    /// What has come and gone by RTCP.
+    pub(crate) fn reports(&self) -> Reports {
+        self.reporter.as_ref().map(|reporter| reporter.reports().clone()).unwrap_or_default()
     }
 
     /// RTP packets received.
@@ -224,9 +233,12 @@ impl Phone {
         let Some(keys) = &mut self.keys else { return Vec::new() };
         if control {
             return match keys.inbound.decrypt_rtcp(datagram) {
-                Ok(_) => {
+                Ok(plain) => {
                     self.last_packet = Some(now);
-                    violation_unless(accepted, "RTCP before accept")
+                    let mut notices = violation_unless(accepted, "RTCP before accept");
+                    let taken = self.reporter.as_mut().map_or(Ok(()), |reporter| reporter.take(now, &plain));
+                    notices.extend(taken.err().map(Notice::Violation));
+                    notices
                 }
                 Err(error) => vec![Notice::Violation(format!("SRTCP refused: {error}"))],
             };
@@ -263,6 +275,10 @@ impl Phone {
         let header = &Header { timestamp: header.timestamp.wrapping_mul(slow), ..header.clone() };
         let voice = plan.voices.iter().find(|voice| voice.payload_type() == header.payload_type);
         self.received += 1;
+        if let Some(reporter) = &mut self.reporter {
+            let timestamp = voice.map(|_| packet.header.timestamp);
+            reporter.received(now, header.ssrc, header.sequence_number, timestamp);
+        }
         if voice.is_some() && !attends {
             // Counted, and that is all.
         } else if let Some(voice) = voice {
@@ -298,16 +314,24 @@ impl Phone {
         if presses.is_empty()
             && let Some(payload) = self.payload(now, voice)
         {
+            self.note_sent(now, payload.len(), Some(self.timestamp));
             datagrams.extend(self.rtp(voice.payload_type(), first, self.timestamp, payload));
         }
         for event in presses {
+            self.note_sent(now, event.payload.len(), None);
             datagrams.extend(self.rtp(events, event.marker, event.timestamp, event.payload.to_vec()));
         }
         self.timestamp = self.timestamp.wrapping_add(TICKS);
-        if self.sent % REPORT_EVERY == 1 {
-            datagrams.extend(self.report());
-        }
+        datagrams.extend(self.report(now));
         datagrams
+    }
+
+    /// For the reports: a packet leaves; its timestamp, where that is the time of its sound.
+    fn note_sent(&mut self, now: Instant, octets: usize, timestamp: Option<u32>) {
+        let slow = self.plan.as_ref().map_or(1, Plan::slow);
+        if let Some(reporter) = &mut self.reporter {
+            reporter.sent(now, octets, timestamp.map(|timestamp| timestamp / slow));
+        }
     }
 
     fn rtp(&mut self, payload_type: u8, marker: bool, timestamp: u32, payload: Vec<u8>) -> Option<Bytes> {
@@ -328,32 +352,12 @@ impl Phone {
         self.keys.as_mut()?.outbound.encrypt_rtp(&plain).ok()
     }
 
-    /// A sender report with the CNAME of our SDP (RFC 3550, 6.4.1 and 6.5).
-    fn report(&mut self) -> Option<Bytes> {
-        let since_1970 =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let ntp = ((since_1970.as_secs() + NTP_EPOCH) << 32) | u64::from(fraction(since_1970));
-        let mut plain = vec![0x80, 200, 0, 6];
-        plain.extend(self.ssrc.to_be_bytes());
-        plain.extend(ntp.to_be_bytes());
-        plain.extend(self.timestamp.to_be_bytes());
-        plain.extend((self.sent as u32).to_be_bytes());
-        plain.extend((self.sent as u32 * 50).to_be_bytes());
-        let name = b"WhatsAppAudioStream1";
-        let mut chunk = self.ssrc.to_be_bytes().to_vec();
-        chunk.extend([1, name.len() as u8]);
-        chunk.extend(name);
-        chunk.push(0);
-        chunk.resize(chunk.len().next_multiple_of(4), 0);
-        plain.extend([0x81, 202, 0, (chunk.len() / 4) as u8]);
-        plain.extend(chunk);
+    /// The report that is due.
+    fn report(&mut self, now: Instant) -> Option<Bytes> {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let plain = self.reporter.as_mut()?.report(now, ntp(wall))?;
         self.keys.as_mut()?.outbound.encrypt_rtcp(&plain).ok()
     }
-}
-
-/// The lower half of an NTP time.
-fn fraction(time: Duration) -> u32 {
-    ((u64::from(time.subsec_nanos()) << 32) / 1_000_000_000) as u32
 }
 
 fn violation_unless(good: bool, text: &str) -> Vec<Notice> {

@@ -122,7 +122,8 @@ fn digits_pass_with_the_negotiated_payload_number() {
 fn what_a_client_does_not_bear_is_recorded() {
     let (mut speaker, mut listener) = pair(440.0);
     let now = Instant::now();
-    let first = speaker.speak(now);
+    let mut first = speaker.speak(now);
+    first.extend(speaker.speak(now + Duration::from_millis(500)).pop());
     assert_eq!(first.len(), 2, "sound and the first report");
     let notices: Vec<Notice> =
         first.iter().flat_map(|datagram| listener.receive(now, datagram, false)).collect();
