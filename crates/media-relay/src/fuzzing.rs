@@ -95,7 +95,7 @@ pub struct KeyRelay(Relay);
 impl KeyRelay {
     /// The clocks of the timestamps and durations that come in, and of the durations that go out.
     pub fn new(timestamp: u32, from: u32, to: u32) -> Self {
-        Self(Relay::new(Clocks { timestamp, from, to }))
+        Self(Relay::new(Clocks { timestamp, from, to, line: to }))
     }
 
     /// A packet; an event that begins goes out at `start`.

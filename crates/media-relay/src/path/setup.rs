@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rtp::dtmf::{Clocks, WHATSAPP_CLOCK};
 use crate::sdp::pbx::{Codec, Media};
 
 use super::coding::Coding;
@@ -11,7 +10,7 @@ use super::inband::Listens;
 use super::pbx::{Kind, Leg, Pbx};
 use super::transcode::{Target, frame_ms};
 use super::way::{Plan, Way};
-use super::{AudioPath, OpusFmtp, WhatsAppFormats, whatsapp_clocks};
+use super::{AudioPath, OpusFmtp, WhatsAppFormats, pbx_clocks, whatsapp_clocks};
 
 /// Of G.711, and of Opus that comes from it or goes to it.
 const NARROW: u32 = 8000;
@@ -59,9 +58,9 @@ impl AudioPath {
     /// The codec cannot be set up.
     pub(crate) fn set_pbx(&mut self, media: &Media) -> Result<(), PathError> {
         if let Some((_, clock)) = media.dtmf {
-            let from_pbx = Clocks { timestamp: clock, from: clock, to: WHATSAPP_CLOCK };
-            self.to_whatsapp.relay.set_clocks(from_pbx);
-            self.to_pbx.relay.set_clocks(whatsapp_clocks(clock));
+            let to_whatsapp = self.inbound_plan(media).target.coding.clock();
+            self.to_whatsapp.relay.set_clocks(pbx_clocks(clock, to_whatsapp));
+            self.to_pbx.relay.set_clocks(whatsapp_clocks(clock, media.codec.clock()));
         }
         // What stays untouched goes on without a break: a refreshed session, hold towards WhatsApp.
         if self.pbx.media() != Some(media) {

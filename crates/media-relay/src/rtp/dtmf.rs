@@ -15,6 +15,8 @@ const MAX_LATE_SECONDS: u32 = 10;
 /// Three packets of the longest usual interval, 50 ms: an event of which nothing more has come is over
 /// (RFC 4733 2.5.2.2).
 const END_LOST: Duration = Duration::from_millis(150);
+/// What the duration of one segment can say (RFC 4733 2.5.1.3).
+const FULL: u32 = u16::MAX as u32;
 /// The keys in the order of their codes (RFC 4733 3.2).
 const KEYS: &[u8; 16] = b"0123456789*#ABCD";
 
@@ -74,6 +76,8 @@ pub(crate) struct Clocks {
     pub(crate) from: u32,
     /// Of the durations that go out.
     pub(crate) to: u32,
+    /// Of the timestamps that go out.
+    pub(crate) line: u32,
 }
 
 /// A key that was let go.
@@ -117,9 +121,12 @@ struct Known {
     timestamp: u32,
     duration: u16,
     ended: bool,
-    /// As it goes out.
+    /// As it goes out, of the segment that is said now; and the outgoing duration of those before it.
     out_timestamp: u32,
-    /// Outgoing duration of the segments before the present one (RFC 4733 2.5.1.3).
+    out_earlier: u32,
+    /// It was said that the segment is full: the next packet begins another.
+    out_full: bool,
+    /// Outgoing duration of the segments that came before the present one.
     earlier: u32,
     heard: Instant,
     /// Nobody knows yet that it is over.
@@ -159,7 +166,8 @@ impl Relay {
         let mut known = match self.state {
             State::Known(known) if known.is_same(header, event) => known,
             State::Known(known) if known.is_continued_by(header, event, self.clocks) => {
-                Known { earlier: self.length(&known), ..known }
+                let lasted = known.lasted(header, self.clocks).map_or(0, |lasted| self.scale(lasted));
+                Known { earlier: known.earlier.saturating_add(lasted), ..known }
             }
             State::Known(known) if known.is_newer_than(header, self.clocks) => return None,
             State::Known(_) | State::Idle => {
@@ -172,11 +180,11 @@ impl Relay {
         known.duration = event.duration;
         known.ended |= event.end;
         known.heard = now;
+        let duration = known.say(self.length(&known), self.clocks);
         self.state = State::Known(known);
         if event.end {
             told.ended = self.let_go();
         }
-        let duration = u16::try_from(self.length(&known)).unwrap_or(u16::MAX);
         Some(Relayed { event: Event { duration, ..event }, timestamp: known.out_timestamp, told })
     }
 
@@ -227,6 +235,8 @@ impl Known {
             duration: 0,
             ended: false,
             out_timestamp,
+            out_earlier: 0,
+            out_full: false,
             earlier: 0,
             heard: now,
             down: true,
@@ -241,13 +251,40 @@ impl Known {
 
     /// The next segment of an event longer than its duration field can say.
     fn is_continued_by(&self, header: Header, event: Event, clocks: Clocks) -> bool {
-        let ticks = u64::from(self.duration) * u64::from(clocks.timestamp) / u64::from(clocks.from);
-        let step = header.timestamp.wrapping_sub(self.timestamp);
         event.code == self.code
             && !self.ended
             && !header.marker
             && self.duration > 0
-            && u64::from(step) == ticks
+            && self.lasted(header, clocks).is_some()
+    }
+
+    /// The duration of this segment, where the next begins with this packet. The one that says that it
+    /// is full may be lost.
+    fn lasted(&self, header: Header, clocks: Clocks) -> Option<u16> {
+        let step = u64::from(header.timestamp.wrapping_sub(self.timestamp)) * u64::from(clocks.from);
+        let ends = |lasted: &u16| step == u64::from(*lasted) * u64::from(clocks.timestamp);
+        [self.duration, u16::MAX].into_iter().find(ends)
+    }
+
+    /// How much of so long an event the present segment says, as it goes out: one that is full says so
+    /// once, and the packet after that begins the next (RFC 4733 2.5.1.3).
+    fn say(&mut self, length: u32, clocks: Clocks) -> u16 {
+        let left = length.saturating_sub(self.out_earlier);
+        if let Ok(duration) = u16::try_from(left) {
+            self.out_full |= left == FULL;
+            return duration;
+        }
+        if !self.out_full && !self.ended {
+            self.out_full = true;
+            return u16::MAX;
+        }
+        self.out_full = false;
+        let whole = (left - 1) / FULL * FULL;
+        self.out_earlier = self.out_earlier.saturating_add(whole);
+        let ticks = u64::from(whole) * u64::from(clocks.line) / u64::from(clocks.to);
+        // Timestamps wrap.
+        self.out_timestamp = self.out_timestamp.wrapping_add(ticks as u32);
+        u16::try_from(left - whole).unwrap_or(u16::MAX)
     }
 
     fn is_newer_than(&self, header: Header, clocks: Clocks) -> bool {

@@ -116,10 +116,11 @@ fn assert_dialled(sent: &[Sent], dtmf_pt: u8, clock: u32, events: u32) {
     }
 }
 
-fn all_pbxs() -> [Media; 4] {
+fn all_pbxs() -> [Media; 5] {
     [
         pcmu(),
         media(Codec::Pcma, 8, Some((96, 8000))),
+        media(Codec::G722, 9, Some((101, 8000))),
         media(Codec::Opus, 107, Some((102, 48_000))),
         media(Codec::Opus, 107, Some((101, 8000))),
     ]
@@ -187,4 +188,129 @@ fn keys_are_told_in_their_order_and_bounded() {
     let told = rig.digits();
     assert_eq!(told.len(), MAX_EVENTS / 2, "down and up; one place went to the first audio");
     assert!(KEYS.repeat(10).starts_with(&told));
+}
+
+/// A key that is held for so many packets of 20 ms, in segments of 65,535 ticks (RFC 4733 2.5.1.3), its
+/// end sent three times.
+fn held(sender: &mut Sender, code: u8, packets: u32) -> Vec<Vec<u8>> {
+    const FULL: u32 = u16::MAX as u32;
+    let (begin, step) = (sender.event_timestamp.unwrap_or(sender.audio.timestamp), sender.duration_step);
+    let scale = if sender.event_timestamp.is_some() { 1 } else { sender.audio_step / u32::from(step) };
+    let (mut sent, mut segment) = (Vec::new(), 0);
+    for nth in 1..=packets + 2 {
+        let lasts = nth.min(packets) * u32::from(step);
+        let is_full = lasts > segment + FULL;
+        let duration = (lasts - segment).min(FULL) as u16;
+        let event = Event { code, end: nth >= packets, volume: 10, duration };
+        let timestamp = begin.wrapping_add(segment * scale);
+        let header = Header { marker: nth == 1, payload_type: sender.dtmf_pt, timestamp, ..sender.audio };
+        sent.push(packet(header, &event.to_bytes()));
+        segment += if is_full { FULL } else { 0 };
+        sender.step();
+    }
+    sent
+}
+
+/// The keys of a line with their lengths in ms, segments put together as a receiver does it: the next
+/// segment begins, without a marker, where the one before was full.
+fn keys_of(sent: &[Sent], payload_type: u8, scale: u32, events: u32) -> Vec<(u8, u32)> {
+    let mut keys: Vec<(u8, u32)> = Vec::new();
+    let (mut earlier, mut last): (u32, Option<(Header, Event)>) = (0, None);
+    for Sent { header, payload } in sent.iter().filter(|sent| sent.header.payload_type == payload_type) {
+        let event = Event::parse(payload).expect("an event");
+        match last.filter(|_| !header.marker) {
+            Some((before, said)) if before.timestamp != header.timestamp => {
+                assert_eq!((said.duration, said.end, said.code), (u16::MAX, false, event.code));
+                let step = header.timestamp.wrapping_sub(before.timestamp);
+                assert_eq!(step, u32::from(u16::MAX) * scale);
+                earlier += u32::from(u16::MAX);
+            }
+            Some((_, said)) => assert!(said.end || said.duration < event.duration, "{said:?} {event:?}"),
+            None => {
+                earlier = 0;
+                keys.push((event.code, 0));
+            }
+        }
+        let lasts = (earlier + u32::from(event.duration)) * 1000 / events;
+        *keys.last_mut().expect("a key") = (event.code, lasts);
+        last = Some((*header, event));
+    }
+    assert!(last.is_some_and(|(_, event)| event.end));
+    keys
+}
+
+/// Speech, a key that is held for so long, speech; without the packets of the key that are lost.
+fn hold_key(rig: &mut Rig, sender: &mut Sender, from: Party, (seconds, lost): (u32, &[usize])) {
+    let mut packets: Vec<_> = (0..5).map(|_| sender.audio()).map(Some).collect();
+    let key = held(sender, 7, seconds * 50);
+    let kept = key.into_iter().enumerate().map(|(nth, packet)| Some(packet).filter(|_| !lost.contains(&nth)));
+    packets.extend(kept);
+    packets.extend((0..5).map(|_| sender.audio()).map(Some));
+    for packet in packets {
+        match (packet, from) {
+            (None, _) => {}
+            (Some(packet), Party::Pbx) => rig.pbx(&packet),
+            (Some(packet), Party::WhatsApp) => rig.whatsapp(&packet),
+        }
+        rig.wait(20);
+    }
+}
+
+fn assert_one_key(rig: &mut Rig, from: Party, seconds: u32) {
+    let told: Vec<_> = rig.events();
+    let digits: Vec<_> = told
+        .into_iter()
+        .filter(|event| matches!(event, PathEvent::Digit { .. } | PathEvent::DigitEnded { .. }))
+        .collect();
+    let duration = ms(u64::from(seconds) * 1000);
+    let [down, PathEvent::DigitEnded { from: party, digit: '7', duration: lasted }] = digits[..] else {
+        panic!("{digits:?}");
+    };
+    assert_eq!((down, party), (PathEvent::Digit { from, digit: '7' }, from));
+    assert!(duration.abs_diff(lasted) <= ms(1), "{lasted:?}");
+}
+
+#[test]
+fn a_key_held_longer_than_a_duration_can_say_is_one_key_with_its_length_for_whatsapp() {
+    // 1.37 s are 65,535 ticks of 48 kHz, 8.19 s of 8 kHz.
+    for media in all_pbxs() {
+        for seconds in [1, 3, 10] {
+            let mut rig = Rig::open(&media);
+            hold_key(&mut rig, &mut Sender::pbx(&media), Party::Pbx, (seconds, &[]));
+            assert_one_key(&mut rig, Party::Pbx, seconds);
+            let sent: Vec<Sent> = rig.to_whatsapp.iter().map(|(_, sent)| sent.clone()).collect();
+            let keys = keys_of(&sent, 126, 6, 8000);
+            assert!(keys.len() == 1 && keys[0].1.abs_diff(seconds * 1000) <= 1, "{keys:?}");
+        }
+    }
+}
+
+#[test]
+fn a_key_held_longer_than_a_duration_can_say_is_one_key_with_its_length_for_the_pbx() {
+    for media in all_pbxs() {
+        for seconds in [1, 3, 10] {
+            let mut rig = Rig::open(&media);
+            hold_key(&mut rig, &mut Sender::whatsapp(), Party::WhatsApp, (seconds, &[]));
+            assert_one_key(&mut rig, Party::WhatsApp, seconds);
+            let (pt, clock) = media.dtmf.expect("events");
+            let keys = keys_of(&rig.to_pbx, pt, media.codec.clock() / clock, clock);
+            assert!(keys.len() == 1 && keys[0].1.abs_diff(seconds * 1000) <= 1, "{keys:?}");
+        }
+    }
+}
+
+/// The packet that says that a segment is full is sent once.
+#[test]
+fn a_segment_whose_last_packet_is_lost_is_gone_on_with() {
+    let opus = media(Codec::Opus, 107, Some((102, 48_000)));
+    let (at_48_khz, at_8_khz) = (u32::from(u16::MAX) / 960, u32::from(u16::MAX) / 160);
+    let lost = |full: u32| [full as usize - 1, full as usize];
+    let mut rig = Rig::open(&opus);
+    hold_key(&mut rig, &mut Sender::pbx(&opus), Party::Pbx, (3, &lost(at_48_khz)));
+    assert_one_key(&mut rig, Party::Pbx, 3);
+    for media in all_pbxs() {
+        let mut rig = Rig::open(&media);
+        hold_key(&mut rig, &mut Sender::whatsapp(), Party::WhatsApp, (10, &lost(at_8_khz)));
+        assert_one_key(&mut rig, Party::WhatsApp, 10);
+    }
 }

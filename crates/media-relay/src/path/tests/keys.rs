@@ -2,14 +2,16 @@
 
 use super::sound::{Phone, g711, heard_at_whatsapp, law_of};
 use super::*;
+use crate::codec::g722;
 use crate::rtp::dtmf::Event;
 use crate::rtp::testing::{amplitude, tone};
 use crate::tone::{Sound, Tone};
 
-fn pbxs() -> [Media; 4] {
+fn pbxs() -> [Media; 5] {
     [
         pcmu(),
         media(Codec::Pcma, 8, Some((96, 8000))),
+        media(Codec::G722, 9, Some((101, 8000))),
         media(Codec::Opus, 107, Some((102, 48_000))),
         media(Codec::Opus, 107, Some((101, 8000))),
     ]
@@ -19,13 +21,15 @@ fn pbxs() -> [Media; 4] {
 struct Talk {
     media: Media,
     pbx: Phone,
+    g722: g722::Encoder,
     phone: Phone,
     spoken: u16,
 }
 
 impl Talk {
     fn new(media: &Media) -> Self {
-        Self { media: media.clone(), pbx: Phone::new(1000.0), phone: Phone::new(700.0), spoken: 0 }
+        let (pbx, phone) = (Phone::new(1000.0), Phone::new(700.0));
+        Self { media: media.clone(), pbx, g722: g722::Encoder::new(), phone, spoken: 0 }
     }
 
     fn go_on(&mut self, rig: &mut Rig, packets: u16) {
@@ -34,7 +38,15 @@ impl Talk {
             let own = Sent::new(&self.pbx.packet(index)).payload;
             let payload = match self.media.codec {
                 Codec::Opus => own,
-                _ => g711(law_of(&self.media), &tone(1000.0, usize::from(index) * 160, 160)),
+                Codec::G722 => {
+                    // A tone of 500 Hz at 8 kHz is one of 1000 Hz at 16.
+                    let (wide, mut coded) = (tone(500.0, usize::from(index) * 320, 320), vec![0; 160]);
+                    self.g722.encode(&wide, &mut coded);
+                    coded
+                }
+                Codec::Pcmu | Codec::Pcma => {
+                    g711(law_of(&self.media), &tone(1000.0, usize::from(index) * 160, 160))
+                }
             };
             let ticks = u32::from(index) * (self.media.codec.clock() / 50);
             rig.pbx(&packet(header(self.media.payload_type, PBX_SSRC, index, ticks), &payload));

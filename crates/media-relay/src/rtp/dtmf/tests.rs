@@ -1,7 +1,7 @@
 use super::super::testing::{epoch, header as packet_header, ms};
 use super::*;
 
-const FROM_WHATSAPP: Clocks = Clocks { timestamp: 48_000, from: 8000, to: 8000 };
+const FROM_WHATSAPP: Clocks = Clocks { timestamp: 48_000, from: 8000, to: 8000, line: 48_000 };
 
 fn event(code: u8, duration: u16, end: bool) -> Event {
     Event { code, end, volume: 10, duration }
@@ -69,7 +69,7 @@ fn durations_change_their_clock_both_ways() {
     let (_, out) = relay(up, &key(0, 1, 160));
     assert_eq!(out[0].1, 960);
     assert_eq!(out[7].1, 5760);
-    let down = Clocks { timestamp: 48_000, from: 48_000, to: 8000 };
+    let down = Clocks { timestamp: 48_000, from: 48_000, to: 8000, line: 48_000 };
     let (_, out) = relay(down, &key(0, 1, 960));
     assert_eq!(out[0].1, 160);
     assert_eq!(out[7].1, 960);
@@ -115,7 +115,7 @@ fn the_same_key_with_a_timestamp_that_stood_still() {
 
 #[test]
 fn a_key_held_longer_than_a_duration_can_say_stays_one() {
-    let down = Clocks { timestamp: 48_000, from: 48_000, to: 8000 };
+    let down = Clocks { timestamp: 48_000, from: 48_000, to: 8000, line: 48_000 };
     let packets = [
         (0, true, event(3, 30_000, false)),
         (0, false, event(3, u16::MAX, false)),
@@ -208,7 +208,7 @@ fn an_end_that_comes_after_the_time_is_told_no_second_time() {
 
 #[test]
 fn a_key_in_segments_is_as_long_as_all_of_them() {
-    let clocks = Clocks { timestamp: 8000, from: 8000, to: 8000 };
+    let clocks = Clocks { timestamp: 8000, from: 8000, to: 8000, line: 8000 };
     let packets = [
         (0, true, event(3, 60_000, false)),
         (0, false, event(3, u16::MAX, false)),
