@@ -110,3 +110,97 @@ fn placed(
         timestamp = timestamp.wrapping_add(Coding::Opus.ticks(payload).unwrap_or(FRAME));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::testing::header;
+
+    /// One frame of 10 ms, two of 20 ms in one packet.
+    const TEN: (&[u8], u32) = (&[22 << 3, 7], 480);
+    const FORTY: (&[u8], u32) = (&[(23 << 3) | 1, 7, 8], 1920);
+
+    struct Rig {
+        split: Split,
+        /// SSRC, number, timestamp and octets of what came out.
+        out: Vec<(u32, u16, u32, usize)>,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            Self { split: Split::new(), out: Vec::new() }
+        }
+
+        /// False when it comes late.
+        fn push(&mut self, ssrc: u32, sequence: u16, timestamp: u32, (payload, ticks): (&[u8], u32)) -> bool {
+            let (packet, out) =
+                (Packet { header: header(111, ssrc, sequence, timestamp), payload }, &mut self.out);
+            let mut emit = |stamp: Stamp, payload: &[u8]| {
+                out.push((stamp.ssrc, stamp.sequence, stamp.timestamp, payload.len()));
+            };
+            self.split.handle(&packet, ticks, &mut emit).expect("comes apart")
+        }
+
+        fn numbers(&self) -> Vec<u16> {
+            self.out.iter().map(|(_, sequence, ..)| *sequence).collect()
+        }
+    }
+
+    #[test]
+    fn a_packet_of_40_ms_is_two_in_their_places() {
+        let mut rig = Rig::new();
+        assert!(rig.push(5, 9, 1000, FORTY) && rig.push(5, 10, 2920, FORTY));
+        assert!(!rig.push(5, 9, 1000, FORTY), "late");
+        assert_eq!(rig.out, [(5, 1, 1000, 2), (5, 2, 1960, 2), (5, 3, 2920, 2), (5, 4, 3880, 2)]);
+    }
+
+    #[test]
+    fn a_half_whose_other_half_is_lost_is_sent_in_its_place() {
+        let mut rig = Rig::new();
+        for sequence in [1, 2, 3, 5, 6] {
+            rig.push(5, sequence, u32::from(sequence) * 480, TEN);
+        }
+        let places: Vec<_> =
+            rig.out.iter().map(|(_, sequence, timestamp, _)| (*sequence, *timestamp)).collect();
+        assert_eq!(places, [(1, 480), (2, 3 * 480), (3, 5 * 480)]);
+    }
+
+    #[test]
+    fn lost_packets_are_as_many_frames_and_no_more_than_100() {
+        for (lost, skipped) in [(3_u16, 6), (49, 98), (500, 100)] {
+            let mut rig = Rig::new();
+            rig.push(5, 0, 0, FORTY);
+            rig.push(5, lost + 1, u32::from(lost + 1) * 1920, FORTY);
+            assert_eq!(rig.numbers(), [1, 2, 3 + skipped, 4 + skipped]);
+        }
+    }
+
+    #[test]
+    fn another_source_has_nothing_to_do_with_the_half_that_waits() {
+        for begins_with_event in [false, true] {
+            let mut rig = Rig::new();
+            rig.push(5, 1, 480, TEN);
+            if begins_with_event {
+                let place = rig.split.place_event(&header(126, 6, 699, 9000)).expect("in time");
+                assert_eq!((place.ssrc, place.sequence, place.timestamp), (6, 1, 9000));
+            }
+            rig.push(6, 700, 9000, TEN);
+            assert_eq!(rig.out, []);
+            rig.push(6, 701, 9480, TEN);
+            let number = 1 + u16::from(begins_with_event);
+            assert_eq!(rig.out, [(6, number, 9000, 3)]);
+        }
+    }
+
+    #[test]
+    fn an_event_has_its_number_after_those_lost_and_what_is_left_out_is_not_lost() {
+        let mut rig = Rig::new();
+        rig.push(5, 1, 0, FORTY);
+        let place = rig.split.place_event(&header(126, 5, 5, 1920)).expect("in time");
+        assert_eq!(place.sequence, 2 + 3 + 1);
+        assert!(rig.split.place_event(&header(126, 5, 5, 1920)).is_none(), "again");
+        rig.split.leave_out(&header(13, 5, 6, 1920));
+        rig.push(5, 7, 9600, FORTY);
+        assert_eq!(rig.numbers(), [1, 2, 7, 8]);
+    }
+}

@@ -203,6 +203,42 @@ mod tests {
     }
 
     #[test]
+    fn a_second_of_loss_is_forgotten_after_five_and_not_before() {
+        let mut meter = Meter::default();
+        let mut scores = Vec::new();
+        for second in 1..=7 {
+            meter.take(&sample(50 * second, 25, 25));
+            scores.extend(meter.quality().mos.last());
+        }
+        assert!(scores[..5].iter().all(|score| *score < scores[5] - 0.1), "{scores:?}");
+        assert_eq!(scores[5], scores[6]);
+    }
+
+    #[test]
+    fn the_score_is_that_of_the_way_from_mouth_to_ear() {
+        let ms = Duration::from_millis;
+        let mut meter = Meter::default();
+        let reported = Loss { percent: 2.0, packets: 9, jitter: ms(50) };
+        let whole = Sample {
+            late: 2,
+            concealed: 7,
+            round_trip: Some(ms(400)),
+            buffer: ms(100),
+            reported: Some(reported),
+            ..sample(50, 3, 1)
+        };
+        meter.take(&whole);
+        let codec = Impairment::G711;
+        // Half of the round trip, a packet, the buffer; 5 of 50 in a row where chance gives 1 / 0.9.
+        let heard = Way { delay: ms(200 + 20 + 100), percent_lost: 10.0, burst_ratio: 4.5, codec };
+        let sent = Way { delay: ms(200 + 20 + 2 * 50), percent_lost: 2.0, burst_ratio: 1.0, codec };
+        let quality = meter.quality();
+        assert_eq!(quality.mos.last(), Some(heard.mos()));
+        assert_eq!(quality.reported_mos.last(), Some(sent.mos()));
+        assert_eq!((quality.late, quality.concealed, quality.buffer_ms.last()), (2, 7, Some(100.0)));
+    }
+
+    #[test]
     fn a_side_that_sends_nothing_has_no_score() {
         let mut meter = Meter::default();
         meter.take(&sample(0, 0, 0));

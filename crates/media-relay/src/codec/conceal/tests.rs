@@ -117,6 +117,44 @@ fn the_first_frame_after_a_loss_is_blended_in_and_the_next_is_untouched() {
 }
 
 #[test]
+fn what_is_heard_again_is_blended_in_for_longer_after_a_longer_loss() {
+    for rate in RATES {
+        let per_ms = rate as usize / 1000;
+        for (lost, blended) in [(5, 4), (10, 4), (20, 8), (40, 10)] {
+            let mut concealer = Concealer::new(rate);
+            concealer.hear(&mut tone(rate, 433.0, 100));
+            concealer.conceal(&mut vec![0; lost * per_ms]);
+            let mut silence = vec![0; 20 * per_ms];
+            concealer.hear(&mut silence);
+            let end = silence.iter().rposition(|sample| *sample != 0).expect("blended");
+            assert!((blended - 1) * per_ms <= end && end < blended * per_ms, "{lost} ms: {end}");
+        }
+    }
+}
+
+/// One period alone, over and over, would buzz.
+#[test]
+fn after_10_ms_more_than_one_period_is_repeated() {
+    for rate in RATES {
+        let (per_ms, mut state) = (rate as usize / 1000, 1_u32);
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 16) as i16) / 4
+        };
+        let mut sound: Vec<i16> = (0..100 * per_ms).map(|_| noise()).collect();
+        let mut concealer = Concealer::new(rate);
+        concealer.hear(&mut sound);
+        let (period, mut made) = (pitch(&concealer.history, concealer.per_ms), vec![0; 50 * per_ms]);
+        concealer.conceal(&mut made);
+        let alike = |from: usize| {
+            let (now, then) = (&made[from + period..from + 2 * period], &made[from..from + period]);
+            product(now, then) / (product(now, now) * product(then, then)).sqrt()
+        };
+        assert!(alike(20 * per_ms) < 0.8, "{rate}: {}", alike(20 * per_ms));
+    }
+}
+
+#[test]
 fn without_loss_nothing_changes_and_silence_is_concealed_by_silence() {
     for rate in RATES {
         let sound = tone(rate, 440.0, 1000);

@@ -254,6 +254,34 @@ fn what_rfc_6716_calls_malformed_does_not_come_apart() {
     }
 }
 
+#[test]
+fn frames_of_each_configuration_are_as_long_as_libopus_says() {
+    for configuration in 0..32_u8 {
+        let packet = [configuration << 3, 0];
+        let length = Kind::of(&packet).map(Kind::length);
+        let samples = packet::get_nb_samples(&packet, RATE).expect("a packet");
+        assert_eq!(
+            length.map(|length| usize::from(length) * TICKS as usize),
+            Some(samples),
+            "{configuration}"
+        );
+    }
+}
+
+/// Where the length of a frame takes a second octet (RFC 6716 3.2.1).
+#[test]
+fn frames_of_every_length_are_written_as_they_were() {
+    // CELT, 10 ms.
+    let kind = 18 << 3;
+    for length in [0, 1, 251, 252, 253, 255, 256, 1000, 1023] {
+        let (first, second) = (vec![7; length], vec![9; 3]);
+        let packets = [[&[kind], &first[..]].concat(), [&[kind], &second[..]].concat()];
+        let pieces = pieces(&packets).expect("comes apart");
+        let frames = Frames::parse(&pieces[0]).map(|frames| frames.map(<[u8]>::to_vec).collect::<Vec<_>>());
+        assert_eq!((pieces.len(), frames), (1, Some(vec![first, second])));
+    }
+}
+
 proptest! {
     #[test]
     fn frames_are_those_that_libopus_sees(packet in prop::collection::vec(any::<u8>(), 1..200), code in 0..4_u8) {

@@ -46,6 +46,23 @@ fn the_impairment_of_delay_follows_the_known_curve() {
     }
 }
 
+/// Worked out apart from this code, by the formulas of G.107 7.4.
+#[test]
+fn the_rating_with_delay_is_that_of_the_formulas() {
+    for (delay, rating) in [(50, 91.756), (150, 89.539), (400, 62.246)] {
+        let way = Way { delay: Duration::from_millis(delay), ..CLEAN };
+        assert!(near(way.rating(), rating, 0.005), "{delay} ms: {}", way.rating());
+    }
+}
+
+#[test]
+fn bursts_of_more_than_eight_times_are_no_worse() {
+    let lossy = |burst_ratio| Way { percent_lost: 5.0, burst_ratio, ..CLEAN }.rating();
+    assert!(lossy(7.0) > lossy(8.0));
+    assert_eq!(lossy(8.0), lossy(50.0));
+    assert_eq!(lossy(0.5), lossy(1.0), "and of less than once no better");
+}
+
 #[test]
 fn more_of_anything_bad_is_never_better() {
     let mut before = f32::MAX;

@@ -332,6 +332,75 @@ fn the_target_falls_when_the_jitter_is_over() {
 }
 
 #[test]
+fn the_target_never_falls_below_the_least_and_another_source_begins_with_that() {
+    for again in [false, true] {
+        let mut rig = Rig::new(20, 120);
+        for index in 0..500 {
+            rig.at(u64::from(index) * 20 + jitter(index, 19) * 3, index);
+        }
+        assert!(rig.buffer.delay() >= ms(30), "{:?}", rig.buffer.delay());
+        if again {
+            rig.raw(10_000, header(0, 8, 500, 0));
+        } else {
+            for index in 500..3000 {
+                rig.at(u64::from(index) * 20 + 60, index);
+            }
+        }
+        assert_eq!(rig.buffer.delay(), ms(20));
+    }
+}
+
+/// What a marked packet waited for is not known: a source whose timestamps lost 100 ms in a pause was
+/// taken for late.
+#[test]
+fn the_first_packet_of_a_talk_spurt_moves_the_least_transit_and_not_the_target() {
+    let mut rig = Rig::new(0, 200);
+    for index in 0..50 {
+        rig.at(u64::from(index) * 20, index);
+    }
+    rig.buffer.pause();
+    for index in 50..100_u16 {
+        let at = 2000 + u64::from(index) * 20;
+        let timestamp = (1900 + u32::from(index) * 20) * 8;
+        rig.raw(at, Header { marker: index == 50, ..header(0, SSRC, index, timestamp) });
+        assert_eq!(rig.out.last(), Some(&(at, Out::Packet(index))), "on arrival");
+    }
+    assert_eq!(rig.buffer.delay(), Duration::ZERO);
+}
+
+#[test]
+fn a_packet_after_a_long_one_is_missed_30_ms_after_its_time() {
+    for (packet_ms, wait) in [(20, 30), (60, 30), (10, 20)] {
+        let mut rig = Rig::new(0, 120);
+        let packet = Packet { header: header(0, SSRC, 1, 0), payload: &[0; 3] };
+        rig.buffer.push(rig.start, packet, packet_ms * 8, &mut |_| {});
+        assert_eq!(rig.buffer.deadline(), Some(rig.start + ms(u64::from(packet_ms) + wait)), "{packet_ms}");
+    }
+}
+
+#[test]
+fn a_packet_100_back_is_an_old_one_and_one_further_back_a_start_anew() {
+    let mut rig = Rig::new(0, 120);
+    for index in 1000..1200 {
+        rig.at(u64::from(index) * 20, index);
+    }
+    let before = rig.out.len();
+    assert!(rig.at(24_000, 1100).duplicated);
+    assert_eq!(rig.out.len(), before);
+    assert_eq!(rig.at(24_000, 1099), Heard::default());
+    assert_eq!(rig.played().last(), Some(&Out::Packet(1099)));
+}
+
+#[test]
+fn what_is_no_sound_is_none_of_the_packets_of_a_gap() {
+    let mut rig = Rig::new(0, 120);
+    rig.at(0, 0);
+    assert_eq!(rig.buffer.leave_out(header(101, SSRC, 3, 160)), LeftOut::Noted);
+    rig.at(200, 10);
+    assert_eq!(rig.played(), [Out::Packet(0), Gap(8, 10)]);
+}
+
+#[test]
 fn an_hour_of_drift_adds_no_delay() {
     for ppm in [-200_i64, 200] {
         let mut rig = Rig::new(0, 120);

@@ -55,6 +55,25 @@ fn one_packet_far_off_is_no_new_start_and_two_in_a_row_are() {
 }
 
 #[test]
+fn up_to_2999_packets_ahead_and_100_behind_have_their_place() {
+    for (first, second, placed) in [(1, 3000, true), (1, 3001, false), (101, 1, true), (101, 0, false)] {
+        let totals = totals(&[first, second]);
+        assert_eq!((totals.packets == 2, totals.restarts), (placed, 0), "{first} {second}");
+    }
+    let apart = totals(&[1, 2, 40_000, 3, 40_001, 4]);
+    assert_eq!(apart, Totals { packets: 4, expected: 4, ..Totals::default() }, "they are not in a row");
+}
+
+#[test]
+fn the_reported_loss_keeps_to_24_bits() {
+    let mut reception = Reception::default();
+    let sequences: Vec<u16> = (0..3000_u16).map(|number| number.wrapping_mul(2999)).collect();
+    hear(&mut reception, &sequences, |_| 0);
+    assert!(reception.totals().lost > 0x7F_FFFF);
+    assert_eq!(reception.report().map(|block| block.cumulative_lost), Some(0x7F_FFFF));
+}
+
+#[test]
 fn another_ssrc_begins_anew_and_the_sums_go_on() {
     let mut reception = Reception::default();
     hear(&mut reception, &[1, 2, 4], |_| 0);
@@ -81,6 +100,7 @@ fn jitter_follows_rfc_3550_a_8() {
     let mut one = Reception::default();
     hear(&mut one, &[1, 2], |at| 16 * at as u64);
     assert_eq!(one.jitter(), Some(ms(1)), "a sixteenth of one difference");
+    assert_eq!(one.report().map(|block| block.jitter), Some(CLOCK / 1000), "and so it is reported");
 }
 
 #[test]
@@ -103,9 +123,10 @@ fn events_and_timestamps_that_begin_anew_are_no_jitter() {
 fn another_clock_is_no_jitter() {
     let (mut reception, now) = (Reception::default(), epoch());
     for number in 0..50_u16 {
-        let (clock, step) = if number < 25 { (8000, 160) } else { (48_000, 960) };
+        // Its timestamps count from elsewhere, too: 100 ms on.
+        let (clock, step, from) = if number < 25 { (8000, 160, 0) } else { (48_000, 960, 4800) };
         let at = now + ms(20 * u64::from(number));
-        reception.hear(at, header(0, 7, number, step * u32::from(number)), Some(clock));
+        reception.hear(at, header(0, 7, number, from + step * u32::from(number)), Some(clock));
     }
     assert_eq!(reception.jitter(), Some(Duration::ZERO));
 }

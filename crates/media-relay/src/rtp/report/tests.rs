@@ -168,6 +168,66 @@ fn the_other_side_tells_what_it_lost_of_ours() {
     assert_eq!((ours.reports.reported(), ours.reports.round_trip()), (None, None));
 }
 
+/// A block of the other side, in a report of `ssrc`.
+fn told_of(ssrc: u32, sender: Option<SenderInfo>, block: ReportBlock) -> Vec<u8> {
+    let report = Report { ssrc, sender, block: Some(block), cname: "", goodbye: false };
+    let mut buffer = [0; LONGEST_REPORT];
+    let length = report.write(&mut buffer).expect("room");
+    buffer[..length].to_vec()
+}
+
+const NOTHING: ReportBlock = ReportBlock {
+    ssrc: 1,
+    fraction_lost: 0,
+    cumulative_lost: 0,
+    highest: 0,
+    jitter: 0,
+    last_sr: 0,
+    delay_since_last_sr: 0,
+};
+
+#[test]
+fn the_round_trip_is_told_by_the_sender_report_before_the_last_too_and_the_jitter_in_the_streams_clock() {
+    let (start, mut ours) = (epoch(), End::new(epoch(), 1, Duration::ZERO));
+    ours.speak(start, 1);
+    let first = info(&ours.due(start + ms(10_000)).expect("due")).expect("a sender's");
+    ours.speak(start + ms(19_000), 2);
+    assert!(ours.due(start + ms(20_000)).is_some());
+    let block = ReportBlock { last_sr: middle(first.ntp), jitter: CLOCK / 100, ..NOTHING };
+    ours.reports.handle_rtcp(start + ms(20_100), &told_of(2, None, block)).expect("valid");
+    assert_eq!(ours.reports.round_trip(), Some(ms(10_100)));
+    assert_eq!(ours.reports.reported().map(|reported| reported.jitter), Some(ms(10)));
+}
+
+#[test]
+fn another_peer_is_told_nothing_of_the_one_before_and_tells_nothing_of_it() {
+    let (start, mut ours) = (epoch(), End::new(epoch(), 1, Duration::ZERO));
+    ours.speak(start, 1);
+    let sent = info(&ours.due(start + ms(10_000)).expect("due")).expect("a sender's");
+    let now = start + ms(10_100);
+    ours.reports.received(now, header(111, 2, 1, 0), Some(CLOCK));
+    let block = ReportBlock { last_sr: middle(sent.ntp), ..NOTHING };
+    ours.reports.handle_rtcp(now, &told_of(2, Some(sent), block)).expect("valid");
+    assert!(ours.reports.round_trip().is_some() && ours.reports.reported().is_some());
+    ours.reports.new_peer();
+    assert_eq!((ours.reports.round_trip(), ours.reports.reported()), (None, None));
+    let block = blocks(&ours.due(start + ms(20_000)).expect("due"))[0];
+    assert_eq!((block.ssrc, block.last_sr, block.delay_since_last_sr), (2, 0, 0));
+}
+
+#[test]
+fn a_sender_report_of_another_stream_than_the_one_received_is_not_referred_to() {
+    for (ssrc, held) in [(2, 1 << 16), (3, 0)] {
+        let (start, mut ours) = (epoch(), End::new(epoch(), 1, Duration::ZERO));
+        ours.reports.received(start, header(111, 2, 1, 0), Some(CLOCK));
+        let sender = SenderInfo { ntp: 5 << 32, rtp: 0, packets: 1, octets: 1 };
+        let report = told_of(ssrc, Some(sender), NOTHING);
+        ours.reports.handle_rtcp(start + ms(9000), &report).expect("valid");
+        let block = blocks(&ours.due(start + ms(10_000)).expect("due"))[0];
+        assert_eq!((block.ssrc, block.delay_since_last_sr), (2, held));
+    }
+}
+
 #[test]
 fn the_loss_is_rounded_up_so_that_what_is_above_one_percent_is_seen() {
     let percent = |fraction_lost| Reported { fraction_lost, lost: 0, jitter: Duration::ZERO }.percent_lost();
