@@ -165,3 +165,16 @@ fn packets_that_make_no_frame_put_no_silence_off() {
     let times: Vec<u128> = rig.to_whatsapp.iter().map(|(at, _)| *at).collect();
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 20), "{times:?}");
 }
+
+#[test]
+fn before_a_pbx_is_known_silence_in_g711_counts_at_8_khz() {
+    let mut rig = Rig::shut(&pcmu());
+    rig.path = AudioPath::new(config());
+    rig.path.set_whatsapp(WhatsAppFormats { opus: None, pcma: Some(8), ..WhatsAppFormats::default() });
+    rig.path.open(rig.now);
+    rig.wait(1000);
+    assert!(rig.to_whatsapp.len() >= 50);
+    let sent = || rig.to_whatsapp.iter().map(|(_, sent)| sent);
+    assert!(sent().all(|sent| sent.header.payload_type == 8 && sent.payload.len() == 160));
+    assert_continuous(sent(), 160);
+}
