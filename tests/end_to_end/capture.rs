@@ -13,7 +13,7 @@ use sandbox::desk::Desk;
 use sandbox::opus::Decoder;
 use sandbox::pbx::{Codec, DialOptions, PhoneCall};
 use sandbox::tone::dominant;
-use sandbox::whatsapp::{CallHandle, Timings};
+use sandbox::whatsapp::{CallHandle, CallState, Timings};
 
 const PBX_HZ: f64 = 620.0;
 const WANTED: &str = "15550000001";
@@ -94,6 +94,8 @@ async fn talk(desk: &Desk, number: &str) -> Result<(PhoneCall, CallHandle)> {
     both_hear(&call, &user, PBX_HZ).await?;
     call.hang_up();
     call.ended(PATIENCE).await?;
+    // Who is still in a call cannot be called.
+    user.wait_for(CallState::Ended, PATIENCE).await?;
     Ok((call, user))
 }
 
