@@ -157,6 +157,9 @@ enum Gate {
 impl AudioPath {
     /// A path whose gate is shut and whose ends are not yet known.
     pub(crate) fn new(config: PathConfig) -> Self {
+        let from_pbx = Clocks { timestamp: 8000, from: 8000, to: WHATSAPP_CLOCK, line: WHATSAPP_AUDIO_CLOCK };
+        let from_whatsapp =
+            Clocks { timestamp: WHATSAPP_AUDIO_CLOCK, from: WHATSAPP_CLOCK, to: 8000, line: 8000 };
         Self {
             gate: Gate::Shut,
             pbx: Pbx(None),
@@ -165,12 +168,8 @@ impl AudioPath {
             jitter: config.options.jitter,
             untouched: config.options.untouched,
             loss: 0,
-            to_whatsapp: Lane::new(
-                config.to_whatsapp,
-                WHATSAPP_AUDIO_CLOCK,
-                pbx_clocks(8000, WHATSAPP_AUDIO_CLOCK),
-            ),
-            to_pbx: Lane::new(config.to_pbx, 8000, whatsapp_clocks(8000, 8000)),
+            to_whatsapp: Lane::new(config.to_whatsapp, WHATSAPP_AUDIO_CLOCK, from_pbx),
+            to_pbx: Lane::new(config.to_pbx, 8000, from_whatsapp),
             tone_to_whatsapp: None,
             tone_to_pbx: None,
             announcement: None,
@@ -329,16 +328,6 @@ impl AudioPath {
             self.report(PathEvent::DigitEnded { from, digit, duration });
         }
     }
-}
-
-/// Of events from a PBX that counts them so, to a line of this clock.
-fn pbx_clocks(from: u32, line: u32) -> Clocks {
-    Clocks { timestamp: from, from, to: WHATSAPP_CLOCK, line }
-}
-
-/// Of events to a PBX that counts them so, on a line of this clock.
-fn whatsapp_clocks(to: u32, line: u32) -> Clocks {
-    Clocks { timestamp: WHATSAPP_AUDIO_CLOCK, from: WHATSAPP_CLOCK, to, line }
 }
 
 #[cfg(test)]

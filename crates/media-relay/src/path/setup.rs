@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::rtp::dtmf::{Clocks, WHATSAPP_CLOCK};
 use crate::sdp::pbx::{Codec, Media};
 
 use super::coding::Coding;
@@ -10,7 +11,7 @@ use super::inband::Listens;
 use super::pbx::{Kind, Leg, Pbx};
 use super::transcode::{Target, frame_ms};
 use super::way::{Plan, Way};
-use super::{AudioPath, OpusFmtp, WhatsAppFormats, pbx_clocks, whatsapp_clocks};
+use super::{AudioPath, OpusFmtp, WhatsAppFormats};
 
 /// Of G.711, and of Opus that comes from it or goes to it.
 const NARROW: u32 = 8000;
@@ -57,11 +58,6 @@ impl AudioPath {
     /// # Errors
     /// The codec cannot be set up.
     pub(crate) fn set_pbx(&mut self, media: &Media) -> Result<(), PathError> {
-        if let Some((_, clock)) = media.dtmf {
-            let to_whatsapp = self.inbound_plan(media).target.coding.clock();
-            self.to_whatsapp.relay.set_clocks(pbx_clocks(clock, to_whatsapp));
-            self.to_pbx.relay.set_clocks(whatsapp_clocks(clock, media.codec.clock()));
-        }
         // What stays untouched goes on without a break: a refreshed session, hold towards WhatsApp.
         if self.pbx.media() != Some(media) {
             self.to_pbx.line.new_source(media.codec.clock());
@@ -95,6 +91,7 @@ impl AudioPath {
     /// Ways that need no other encoder go on, so that the far ends' decoders do.
     fn set_ways(&mut self, media: &Media, elsewhere: bool) -> Result<(), PathError> {
         let (inbound, outbound) = (self.inbound_plan(media), self.outbound_plan(media));
+        self.set_key_clocks(media, outbound.source.clock(), inbound.target.coding.clock());
         let before = self.pbx.0.take();
         let (mut first, mut second) = (None, None);
         if let Some(leg) = before {
@@ -122,6 +119,17 @@ impl AudioPath {
         };
         self.pbx = Pbx(Some(Leg { media: media.clone(), inbound, outbound }));
         Ok(())
+    }
+
+    /// What keys are counted in, beside sound that comes from WhatsApp, and goes there, in these clocks.
+    fn set_key_clocks(&mut self, media: &Media, from_whatsapp: u32, to_whatsapp: u32) {
+        if let Some((_, events)) = media.dtmf {
+            let from_pbx = Clocks { timestamp: events, from: events, to: WHATSAPP_CLOCK, line: to_whatsapp };
+            self.to_whatsapp.relay.set_clocks(from_pbx);
+            let line = media.codec.clock();
+            let to_pbx = Clocks { timestamp: from_whatsapp, from: WHATSAPP_CLOCK, to: events, line };
+            self.to_pbx.relay.set_clocks(to_pbx);
+        }
     }
 
     /// How WhatsApp gets the sound of a PBX of this codec, and as which payload type: untouched where it may be.

@@ -299,6 +299,29 @@ fn a_key_held_longer_than_a_duration_can_say_is_one_key_with_its_length_for_the_
     }
 }
 
+/// Its formats become known after the PBX's, as in a call that is answered.
+#[test]
+fn a_key_held_for_10_s_is_one_key_both_ways_where_whatsapp_has_g711() {
+    for (codec, payload_type) in [(Codec::Pcmu, 0), (Codec::Pcma, 8)] {
+        let media = media(codec, payload_type, Some((101, 8000)));
+        let untouched = SessionOptions { untouched: true, ..SessionOptions::default() };
+        let mut rig = Rig::choosing(&media, untouched);
+        rig.path.set_whatsapp(WhatsAppFormats { pcmu: Some(0), pcma: Some(8), ..formats(OPUS, 126) });
+        rig.path.open(rig.now);
+        hold_key(&mut rig, &mut Sender::pbx(&media), Party::Pbx, (10, &[]));
+        assert_one_key(&mut rig, Party::Pbx, 10);
+        let sent: Vec<Sent> = rig.to_whatsapp.iter().map(|(_, sent)| sent.clone()).collect();
+        let keys = keys_of(&sent, 126, 1, 8000);
+        assert!(keys.len() == 1 && keys[0].1.abs_diff(10_000) <= 1, "{keys:?}");
+        let audio = header(payload_type, WHATSAPP_SSRC, 65_530, u32::MAX - 5000);
+        let mut user = Sender { audio, payload: &[0x55; 160], audio_step: 160, ..Sender::whatsapp() };
+        hold_key(&mut rig, &mut user, Party::WhatsApp, (10, &[]));
+        assert_one_key(&mut rig, Party::WhatsApp, 10);
+        let keys = keys_of(&rig.to_pbx, 101, 1, 8000);
+        assert!(keys.len() == 1 && keys[0].1.abs_diff(10_000) <= 1, "{keys:?}");
+    }
+}
+
 /// The packet that says that a segment is full is sent once.
 #[test]
 fn a_segment_whose_last_packet_is_lost_is_gone_on_with() {
