@@ -75,6 +75,8 @@ pub(crate) struct Reports {
     random: u64,
     due: Option<Instant>,
     reception: Reception,
+    /// Nothing has come of the present peer: what was received is another's.
+    unheard: bool,
     sending: Sending,
     /// Packets sent at the last report and at the one before.
     sent_before: [u32; 2],
@@ -95,6 +97,7 @@ impl Reports {
             random: seed,
             due: None,
             reception: Reception::default(),
+            unheard: false,
             sending: Sending::default(),
             sent_before: [0; 2],
             ours: [None; REMEMBERED],
@@ -106,6 +109,7 @@ impl Reports {
 
     /// A packet of the side's stream has come. `clock` as in [`Reception::hear`].
     pub(crate) fn received(&mut self, now: Instant, header: Header, clock: Option<u32>) {
+        self.unheard = false;
         self.reception.hear(now, header, clock);
     }
 
@@ -136,8 +140,9 @@ impl Reports {
         self.due = None;
     }
 
-    /// Another peer is on the side now: what was known of the one before means nothing.
+    /// Another peer is on the side now: what was known of the one before means nothing, also to it.
     pub(crate) fn new_peer(&mut self) {
+        self.unheard = true;
         self.theirs = None;
         self.reported = None;
         self.round_trip = None;
@@ -228,7 +233,8 @@ impl Reports {
                 *place = Some((wall.middle(), now));
             }
         }
-        let block = self.reception.report().map(|block| self.refer(now, block));
+        let block = if self.unheard { None } else { self.reception.report() };
+        let block = block.map(|block| self.refer(now, block));
         Report { ssrc: self.ssrc, sender, block, cname: &self.cname, goodbye }.write(buffer)
     }
 

@@ -211,8 +211,12 @@ fn another_peer_is_told_nothing_of_the_one_before_and_tells_nothing_of_it() {
     assert!(ours.reports.round_trip().is_some() && ours.reports.reported().is_some());
     ours.reports.new_peer();
     assert_eq!((ours.reports.round_trip(), ours.reports.reported()), (None, None));
-    let block = blocks(&ours.due(start + ms(20_000)).expect("due"))[0];
-    assert_eq!((block.ssrc, block.last_sr, block.delay_since_last_sr), (2, 0, 0));
+    assert!(blocks(&ours.due(start + ms(20_000)).expect("due")).is_empty(), "it has sent nothing");
+    for (ssrc, at) in [(2, 30_000), (3, 40_000)] {
+        ours.reports.received(start + ms(at - 1), header(111, ssrc, 9, 0), Some(CLOCK));
+        let block = blocks(&ours.due(start + ms(at)).expect("due"))[0];
+        assert_eq!((block.ssrc, block.last_sr, block.delay_since_last_sr), (ssrc, 0, 0));
+    }
 }
 
 #[test]
