@@ -34,6 +34,7 @@ async fn to_whatsapp(desk: &Desk, codec: Codec) -> Result<()> {
     call.press("1234#").await;
     call.heard_digits("1234#", PATIENCE).await?;
     wait_for("digits at the user", || user.digits() == "1234#").await?;
+    wait_for("a report at the user", || !user.reports().senders.is_empty()).await?;
     call.hang_up();
     ensure!(call.ended(PATIENCE).await? == Ending::HungUp);
     at_rest(desk).await
