@@ -150,7 +150,9 @@ impl Call {
     pub(super) fn disconnect_pbx(&mut self, now: Instant) {
         self.path.leave_pbx(now);
         self.reports.leave_pbx();
-        self.rtcp = None;
+        if let Some(latch) = &mut self.rtcp {
+            latch.leave();
+        }
         self.leg.disconnect();
     }
 
