@@ -263,10 +263,13 @@ impl PhoneCall {
 
     /// Sends BYE. A call that has come in and is not yet answered is refused with 486.
     pub fn hang_up(&self) {
-        if self.0.dialog.get().is_some() && self.0.progress.borrow().answered.is_some() {
+        let mut is_answered = false;
+        self.0.progress.send_modify(|progress| {
+            is_answered = self.0.dialog.get().is_some() && progress.answered.is_some();
+            progress.hang_up_wanted |= !is_answered;
+        });
+        if is_answered {
             tokio::spawn(outgoing::bye(Arc::clone(&self.0)));
-        } else {
-            self.0.progress.send_modify(|progress| progress.hang_up_wanted = true);
         }
     }
 

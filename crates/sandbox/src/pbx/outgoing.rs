@@ -131,8 +131,13 @@ async fn accepted(call: &Arc<Call>, response: &Message, cancelled: bool) {
         }
         Err(complaint) => call.core.complaints.add(complaint),
     }
-    call.progress.send_modify(|p| p.answered = Some(std::time::Instant::now()));
-    if cancelled {
+    // What is wanted from here on finds the call answered.
+    let mut unwanted = cancelled;
+    call.progress.send_modify(|p| {
+        p.answered = Some(std::time::Instant::now());
+        unwanted |= p.cancel_wanted || p.hang_up_wanted;
+    });
+    if unwanted {
         bye(Arc::clone(call)).await;
     }
 }
