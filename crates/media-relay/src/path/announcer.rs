@@ -11,8 +11,6 @@ use super::event::PathError;
 
 /// Samples of 20 ms at the highest rate.
 const MAX_FRAME: usize = 960;
-/// Samples a second of G.711.
-const NARROW: u32 = 8000;
 
 /// Plays one recording, by an encoder of its own and at its own rate.
 pub(super) struct Announcer {
@@ -54,7 +52,7 @@ impl Announcer {
         let mut samples = [0; MAX_SAMPLES];
         let decoder = match &mut self.narrow {
             Some(decoder) => decoder,
-            none => none.insert(Decoder::new(NARROW).ok()?),
+            none => none.insert(Decoder::new(Coding::G711(law).clock()).ok()?),
         };
         let samples = decoder.decode(opus, &mut samples).unwrap_or(&[0; FRAME_SAMPLES]);
         law.encode(samples, &mut self.payload);

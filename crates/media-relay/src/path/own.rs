@@ -206,15 +206,16 @@ impl AudioPath {
         let sound = self.tone_to_whatsapp.as_mut().or(held);
         let is_sound = sound.is_some();
         let noise = if is_sound { None } else { self.comfort.frame() };
+        let quiet = noise.unwrap_or([0; FRAME_SAMPLES]);
         let mut coded = [0; FRAME_SAMPLES];
         // By the encoder that WhatsApp's decoder has followed so far.
         let encoder = self.pbx.inbound_mut().filter(|way| way.speaks(coding));
         let payload = match (sound, encoder, coding) {
             (Some(Playing::Tone(tone)), Some(way), _) => way.own_frame(coding, tone.samples()),
             (Some(sound), ..) => Some(sound.frame(coding)),
-            (None, Some(way), _) => way.own_frame(coding, &noise.unwrap_or([0; FRAME_SAMPLES])),
+            (None, Some(way), _) => way.own_frame(coding, &quiet),
             (None, None, Coding::G711(law)) => {
-                law.encode(&noise.unwrap_or([0; FRAME_SAMPLES]), &mut coded);
+                law.encode(&quiet, &mut coded);
                 Some(coded.as_slice())
             }
             (None, None, Coding::Opus | Coding::G722) => None,
