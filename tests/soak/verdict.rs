@@ -1,10 +1,9 @@
 //! What flat means.
 //!
 //! The first five minutes (a third of a shorter soak) are not judged: caches fill, the first hundred calls come. Of the
-//! rest the resident memory may neither climb by more than 6 % in the time that is judged, by the straight line through
+//! rest the resident memory may neither climb by more than 4 % in the time that is judged, by the straight line through
 //! all samples, nor may its highest be more than a third above its lowest; descriptors the same with 10 % and a half,
-//! for the calls that stand at a moment differ. Half of the 6 % is what is remembered, within bounds, of each callee and
-//! each ended call: every call has another callee here, some 3,000 in half an hour.
+//! for the calls that stand at a moment differ.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -60,7 +59,7 @@ pub(crate) fn of_samples(samples: &[Sample]) -> Vec<String> {
         judged.iter().map(|sample| (sample.at.as_secs_f64(), of(sample) as f64)).collect()
     };
     let long = length >= JUDGED;
-    let rss = flat("resident memory (KiB)", &series(|sample| sample.rss), (0.06, 1.0 / 3.0), long);
+    let rss = flat("resident memory (KiB)", &series(|sample| sample.rss), (0.04, 1.0 / 3.0), long);
     let descriptors = flat("descriptors", &series(|sample| sample.descriptors), (0.1, 0.5), long);
     [rss, descriptors].into_iter().flatten().collect()
 }
