@@ -18,6 +18,9 @@ use crate::stage::{ATTENTION, ROUGH, Stage, is_ours, manner, user_hz};
 
 /// How long a call lives, in seconds.
 const LIVES: (u32, u32) = (20, 90);
+/// How many users a chair has, in turn: some are called again while their last call is remembered. All of them have
+/// been seen before the soak is judged, so that what the bridge knows of users grows no more.
+const USERS: u32 = 4;
 /// The chairs fill one after another in this time.
 const FILLING: Duration = Duration::from_secs(25);
 /// How many packets of each direction must come, of 50 a second that both loss and holds thin out.
@@ -94,8 +97,7 @@ async fn one(stage: &Stage, (chair, nth): (usize, u32), dice: &mut Dice, end: In
     let (least, most) = LIVES;
     let life = Duration::from_secs(u64::from(least + dice.below(most - least)));
     let over = (Instant::now() + life).min(end);
-    // Each has a number of its own: the end of a call is remembered for a while.
-    let number = format!("1777{nth:04}{chair:03}");
+    let number = format!("1777{:04}{chair:03}", nth % USERS);
     let (ends, hz) = if dice.below(2) == 0 {
         let hz = 600.0 + 20.0 * chair as f64;
         (outward(stage, &number, hz, dice).await.context("to WhatsApp")?, hz)
