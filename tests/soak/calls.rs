@@ -18,8 +18,8 @@ use crate::stage::{ATTENTION, ROUGH, Stage, is_ours, manner, user_hz};
 
 /// How long a call lives, in seconds.
 const LIVES: (u32, u32) = (20, 90);
-/// How many users a chair has, in turn: some are called again while their last call is remembered. All of them have
-/// been seen before the soak is judged, so that what the bridge knows of users grows no more.
+/// How many users a chair has, in turn: some are called again while their last call is remembered. By when half an hour
+/// is judged they have called, so that what the bridge knows of users hardly grows any more.
 const USERS: u32 = 4;
 /// The chairs fill one after another in this time.
 const FILLING: Duration = Duration::from_secs(25);

@@ -96,6 +96,7 @@ mod tests {
         latch.renew(address("192.0.2.3:4000"), None);
         assert_eq!(latch.destination(), Some(address("192.0.2.3:4001")), "a transfer");
     }
+
     /// A PBX has one host for all its legs, and the one before reports until its BYE.
     #[test]
     fn after_a_transfer_the_leg_before_is_not_learned_for_the_new_one() {
